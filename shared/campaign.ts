@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import { Instant } from './instant.js'
+import { Content, Open } from './template.js'
+import { Trigger } from './trigger.js'
+import { Lane, Scene } from './message.js'
+
+export const CampaignState = z.enum(['draft', 'online', 'paused', 'finished', 'cancelled'])
+export type CampaignState = z.infer<typeof CampaignState>
+
+const body = {
+  name: z.string().min(1).max(60),
+  accountId: z.string(),
+  /** None: an event trigger serves everyone; a scheduled campaign needs one. */
+  audienceId: z.string().nullable().optional(),
+  templateId: z.string().min(1).max(64),
+  lane: Lane.default('bulk'),
+  trigger: Trigger,
+  content: Content,
+  open: Open.optional(),
+  scene: Scene.optional(),
+  emphasis: z.string().max(64).optional(),
+  tooLong: z.enum(['cut', 'skip', 'fail']).optional(),
+  missingVariable: z.enum(['default', 'skip', 'stop']).default('skip'),
+  /** How long after its due moment a message may still go, in ms. */
+  lifeMs: z
+    .int()
+    .min(60_000)
+    .max(7 * 86_400_000)
+    .optional(),
+  waitForCredential: z.boolean().default(false),
+  topic: z.string().max(40).optional(),
+  missed: z
+    .strictObject({ lateWithinMs: z.int().min(0) })
+    .or(z.literal('skip'))
+    .optional()
+}
+export const CampaignCreate = z.strictObject(body)
+export type CampaignCreate = z.infer<typeof CampaignCreate>
+export const CampaignPatch = z
+  .strictObject({
+    ...body,
+    lane: Lane,
+    missingVariable: z.enum(['default', 'skip', 'stop']),
+    waitForCredential: z.boolean()
+  })
+  .partial()
+
+export const CampaignView = z.object({
+  ...body,
+  id: z.string(),
+  state: CampaignState,
+  stateReason: z.string().nullable(),
+  createdAt: Instant,
+  updatedAt: Instant
+})
+export type CampaignView = z.infer<typeof CampaignView>
+
+export const RunState = z.enum(['expanding', 'sending', 'finished', 'cancelled', 'missed'])
+export const RunView = z.object({
+  id: z.string(),
+  campaignId: z.string(),
+  accountId: z.string(),
+  state: RunState,
+  paused: z.boolean(),
+  heldReason: z.string().nullable(),
+  instant: Instant,
+  startedAt: Instant,
+  finishedAt: Instant.nullable(),
+  /** Rows of this run by state (`open` = not final yet), and of skipped and failed ones by reason. */
+  counts: z.object({ total: z.int(), byState: z.record(z.string(), z.int()), byReason: z.record(z.string(), z.int()) })
+})
+export type RunView = z.infer<typeof RunView>

@@ -1,0 +1,83 @@
+import { z } from 'zod'
+import { Instant } from './instant.js'
+
+export const AttributeValue = z.union([z.string().max(500), z.number(), z.boolean()])
+const key = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/)
+export const Attributes = z.record(key, AttributeValue)
+export const Tags = z.record(z.string().min(1).max(64), z.union([z.string().max(200), z.literal(true)]))
+
+/** Upsert: whoever any of the ids already names; two people named at once are joined. */
+export const Identify = z.strictObject({
+  externalId: z.string().min(1).max(128).optional(),
+  unionId: z.string().min(1).max(64).optional(),
+  accountId: z.string().optional(),
+  openId: z.string().min(1).max(64).optional(),
+  attributes: Attributes.optional(),
+  tags: Tags.optional()
+})
+export type Identify = z.infer<typeof Identify>
+
+/** Who a message or a look-up is for. */
+export const To = z
+  .strictObject({
+    openId: z.string().min(1).max(64).optional(),
+    unionId: z.string().min(1).max(64).optional(),
+    personId: z.string().min(1).max(64).optional(),
+    externalId: z.string().min(1).max(128).optional()
+  })
+  .refine((to) => Object.values(to).filter((value) => value !== undefined).length === 1, {
+    message: 'exactly one of openId, unionId, personId, externalId'
+  })
+export type To = z.infer<typeof To>
+
+export const PersonView = z.object({
+  id: z.string(),
+  externalId: z.string().nullable(),
+  attributes: z.record(z.string(), AttributeValue),
+  tags: z.record(z.string(), z.union([z.string(), z.literal(true)])),
+  optedOut: z.boolean(),
+  recipients: z.array(
+    z.object({
+      id: z.string(),
+      accountId: z.string(),
+      /** Only for callers with the scope recipients:identify. */
+      openId: z.string().optional(),
+      reach: z.enum(['ok', 'blocked', 'unfollowed']),
+      follower: z.boolean()
+    })
+  ),
+  createdAt: Instant
+})
+
+/** PATCH merges; null takes an attribute or a tag away. */
+export const PersonPatch = z
+  .strictObject({
+    attributes: z.record(key, AttributeValue.nullable()),
+    tags: z.record(z.string().min(1).max(64), z.union([z.string().max(200), z.literal(true), z.null()]))
+  })
+  .partial()
+export type PersonPatch = z.infer<typeof PersonPatch>
+
+/** Finds a person without making one. */
+export const PersonLookup = z.strictObject({
+  accountId: z.string().optional(),
+  openId: z.string().min(1).max(64).optional(),
+  unionId: z.string().min(1).max(64).optional(),
+  externalId: z.string().min(1).max(128).optional()
+})
+export type PersonLookup = z.infer<typeof PersonLookup>
+
+/** Nothing more for this person; with a topic, nothing of that topic. */
+export const OptOutCreate = z.strictObject({
+  personId: z.string().min(1).max(64),
+  topic: z.string().min(1).max(40).nullable().optional()
+})
+export const OptOutView = z.object({
+  id: z.string(),
+  personId: z.string(),
+  topic: z.string().nullable(),
+  /** Who asked: the person (phone), or the caller that told us. */
+  by: z.string(),
+  createdAt: Instant
+})
+export type OptOutView = z.infer<typeof OptOutView>
