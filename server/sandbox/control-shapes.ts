@@ -1,0 +1,218 @@
+import { z } from 'zod'
+
+const Appid = z.string().regex(/^wx[0-9a-f]{16}$/, 'an appid is wx and 16 hex digits')
+const Openid = z.string().min(1)
+const Share = z.number().min(0).max(1)
+const Ms = z.number().int().min(0)
+
+export const AppInput = z.strictObject({
+  appid: Appid,
+  secret: z.string().min(1),
+  kind: z.enum(['miniprogram', 'service']),
+  name: z.string().optional(),
+  userName: z
+    .string()
+    .regex(/^gh_[0-9a-f]{12}$/)
+    .optional()
+    .describe('original id; made up when absent'),
+  callback: z
+    .strictObject({
+      url: z.url(),
+      token: z.string().min(1),
+      aesKey: z.string().length(43).optional(),
+      mode: z.enum(['plain', 'compatible', 'safe']).optional(),
+      format: z.enum(['xml', 'json']).optional()
+    })
+    .optional(),
+  openPlatform: z.string().min(1).optional().describe('apps with the same value share unionids'),
+  pages: z.array(z.string()).optional().describe('released pages; absent: every page without a leading slash passes'),
+  linked: z.array(Appid).optional().describe('mini-programs a service account may jump to; absent: all of the sandbox'),
+  whitelist: z.array(z.string()).optional().describe('caller addresses that may fetch tokens; absent: all'),
+  verified: z.boolean().optional().describe('default true; false: 48001 on template calls of a service account'),
+  payment: z.boolean().optional().describe('mini-program with payment enabled: 30,000,000 subscribe sends a day'),
+  secretFrozen: z.boolean().optional(),
+  quotas: z.record(z.string(), z.number().int().min(0)).optional().describe('daily limits by path')
+})
+
+export const UsersInput = z.strictObject({
+  count: z.number().int().min(1).max(1_000_000).default(1),
+  appids: z.array(Appid).min(1),
+  followers: z
+    .array(Appid)
+    .default([])
+    .describe('service accounts among appids that these people follow from the start')
+})
+
+export const CodeInput = z.strictObject({
+  appid: Appid,
+  openid: Openid.optional().describe('absent: a new person opens the app'),
+  count: z.number().int().min(1).max(10_000).optional()
+})
+
+export const FormIdInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  count: z.number().int().min(1).max(10_000).default(1),
+  build: z.enum(['release', 'trial', 'develop']).default('release')
+})
+
+export const OrderInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  orderId: z.string().min(1).optional(),
+  paid: z.boolean().default(false).describe('true: paid and synchronised at once')
+})
+
+export const PayInput = z.strictObject({ prepayId: z.string().min(1), syncMs: Ms.optional() })
+
+export const GrantInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  templateId: z.string().min(1),
+  result: z.enum(['accept', 'reject']).default('accept'),
+  count: z.number().int().min(1).max(10_000).default(1),
+  push: z.boolean().default(true)
+})
+
+export const WithdrawInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  templateId: z.string().min(1),
+  push: z.boolean().default(true)
+})
+
+export const FollowersInput = z.strictObject({
+  appid: Appid,
+  openids: z.array(Openid).min(1),
+  follow: z.boolean(),
+  push: z.boolean().default(true)
+})
+
+export const BlockInput = z.strictObject({
+  appid: Appid,
+  openids: z.array(Openid).min(1),
+  how: z
+    .enum(['none', 'refuse', 'drop', 'fail'])
+    .default('refuse')
+    .describe(
+      'refuse: sends answer 43101; drop: accepted, then pushed as failed:user block; fail: accepted, then failed: system failed; none: lifted'
+    )
+})
+
+export const RuleInput = z.strictObject({
+  path: z.string().startsWith('/').optional().describe('exact, or a prefix ending in *'),
+  appid: Appid.optional(),
+  openid: Openid.optional().describe('touser or openid of the call'),
+  nth: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('fires on the nth matching call (and on the following ones up to times)'),
+  every: z.number().int().min(1).optional().describe('fires on every nth matching call'),
+  probability: Share.optional(),
+  times: z.number().int().min(1).optional().describe('at most so often; default 1 with nth, else unlimited'),
+  action: z.union([
+    z.strictObject({ errcode: z.number().int(), errmsg: z.string().optional() }),
+    z.strictObject({ http: z.number().int().min(300).max(599) }),
+    z.strictObject({ delayMs: Ms }),
+    z.strictObject({ hang: z.union([z.literal(true), z.enum(['before', 'after'])]) }),
+    z.strictObject({ reset: z.enum(['before', 'after']) }),
+    z.strictObject({ html: z.literal(true) }),
+    z.strictObject({ truncate: z.literal(true) }),
+    z.strictObject({ empty: z.literal(true) }),
+    z.strictObject({ huge: z.number().int().min(1).max(64_000_000) }),
+    z.strictObject({
+      drip: z
+        .union([z.literal(true), Ms])
+        .describe('one byte at a time; a number sets the milliseconds between, else 250')
+    })
+  ])
+})
+export type RuleInput = z.infer<typeof RuleInput>
+
+export const ClockInput = z.union([
+  z.strictObject({ advanceMs: z.number().int() }),
+  z.strictObject({ set: z.union([z.number().int(), z.iso.datetime({ offset: true })]) })
+])
+
+export const LatencyInput = z
+  .strictObject({ minMs: Ms, maxMs: Ms })
+  .refine(({ minMs, maxMs }) => minMs <= maxMs, 'minMs must not be above maxMs')
+
+export const AppidInput = z.strictObject({ appid: Appid })
+
+export const QuotaInput = z.strictObject({
+  appid: Appid,
+  path: z.string().startsWith('/'),
+  limit: z.number().int().min(0).optional(),
+  used: z.number().int().min(0).optional()
+})
+
+export const TemplateInput = z.strictObject({
+  appid: Appid,
+  templateId: z.string().min(1),
+  disabled: z.boolean().describe('48011 on legacy sends, 43116 on service sends')
+})
+
+export const SettingsInput = z.strictObject({
+  legacyMode: z.enum(['live', 'retired_46101', 'retired_45103']).optional(),
+  duplicateAnswer: z.union([z.literal('first'), z.number().int()]).optional(),
+  clientMsgIdMs: Ms.optional(),
+  sameContentMs: Ms.optional(),
+  credentialDays: z.number().positive().optional(),
+  syncMs: Ms.optional(),
+  templateLimit: z.number().int().min(0).optional(),
+  subscribeTemplateLimit: z.number().int().min(0).optional(),
+  strictNewtmpl: z.boolean().optional(),
+  forceUsedUp: z.enum(['same', 'quota']).optional(),
+  riskyWords: z.array(z.string().min(1)).optional(),
+  push: z
+    .strictObject({
+      on: z.boolean().optional(),
+      minDelayMs: Ms.optional(),
+      maxDelayMs: Ms.optional(),
+      timeoutMs: z.number().int().min(1).optional(),
+      attempts: z.number().int().min(1).optional(),
+      retryDelayMs: Ms.optional(),
+      twice: Share.optional(),
+      lost: Share.optional(),
+      early: Share.optional()
+    })
+    .optional()
+})
+
+export const LedgerQuery = z.strictObject({
+  appid: Appid.optional(),
+  channel: z.enum(['legacy', 'subscribe', 'service']).optional(),
+  openid: Openid.optional(),
+  templateId: z.string().optional(),
+  after: z.coerce.number().int().optional().describe('rows with a higher seq only'),
+  limit: z.coerce.number().int().min(0).default(100_000)
+})
+
+export const CredentialsQuery = z.strictObject({ appid: Appid.optional(), openid: Openid.optional() })
+export const RequestsQuery = z.strictObject({
+  path: z.string().optional(),
+  code: z.coerce.number().int().optional(),
+  limit: z.coerce.number().int().min(0).default(100)
+})
+export const PushesQuery = z.strictObject({ appid: Appid.optional(), event: z.string().optional() })
+export const RuleQuery = z.strictObject({ id: z.string().optional() })
+export const ResetInput = z.strictObject({ keepApps: z.boolean().default(false) })
+
+export type AppInput = z.infer<typeof AppInput>
+export type UsersInput = z.input<typeof UsersInput>
+export type CodeInput = z.input<typeof CodeInput>
+export type FormIdInput = z.input<typeof FormIdInput>
+export type OrderInput = z.input<typeof OrderInput>
+export type PayInput = z.input<typeof PayInput>
+export type GrantInput = z.input<typeof GrantInput>
+export type WithdrawInput = z.input<typeof WithdrawInput>
+export type FollowersInput = z.input<typeof FollowersInput>
+export type BlockInput = z.input<typeof BlockInput>
+export type ClockInput = z.infer<typeof ClockInput>
+export type LatencyInput = z.infer<typeof LatencyInput>
+export type QuotaInput = z.infer<typeof QuotaInput>
+export type TemplateInput = z.infer<typeof TemplateInput>
+export type SettingsInput = z.infer<typeof SettingsInput>
