@@ -1,0 +1,469 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import { createFakeWx, overHttp, type FakePhone } from '../../demo/fake-wx.js'
+import { createScriptedServer, library, requireBuilt } from './library.js'
+import { createVirtualEnv } from './virtual-env.js'
+
+const HOUR = 3_600_000
+const MOCK = 'the formId is a mock one'
+
+function phone(over: { phone?: FakePhone; options?: object; settings?: object; login?: () => any } = {}) {
+  const time = createVirtualEnv()
+  const server = createScriptedServer(time.env.now, { flushMs: 1000, ...over.settings })
+  const network = (request: any) => server.network(request)
+  const fake = createFakeWx({ login: () => 'code-1', network, ...over.phone })
+  const kit = library.createKit({ server: 'https://hy.example/', api: fake.wx, env: time.env, ...over.options })
+  const submit = (formId: unknown, place?: string) => kit.captureSubmit({ detail: { formId } }, place)
+  return { time, server, fake, kit, submit, kept: () => [...server.kept.values()] }
+}
+const order = { timeStamp: '1', nonceStr: 'n', signType: 'MD5', package: 'prepay_id=wx2017', paySign: 's' }
+
+t.test('a session', async (t) => {
+  t.test('comes from one wx.login, however many ask at once', async (t) => {
+    const { kit, server, fake, time } = phone()
+    await Promise.all([kit.preferences(), kit.preferences({ optedOut: true }), kit.flush()])
+    await time.settle()
+    t.equal(server.sessions(), 1)
+    t.equal(fake.calls.filter((call) => call.name === 'login').length, 1)
+    t.same(server.asked[0], {
+      method: 'POST',
+      path: '/v1/capture/session',
+      body: { appId: 'wx0000000000000000', code: 'code-1' }
+    })
+  })
+  t.test('is kept over a restart and renewed before it ends', async (t) => {
+    const first = phone()
+    await first.time.advance(1000)
+    const again = library.createKit({ server: 'https://hy.example', api: first.fake.wx, env: first.time.env })
+    await again.preferences()
+    t.equal(first.server.sessions(), 1)
+    await first.time.advance(HOUR - 30_000)
+    await again.preferences()
+    t.equal(first.server.sessions(), 2)
+    t.equal(first.server.asked.filter((ask) => ask.path.endsWith('/status')).length, 2, 'without a 401 on the way')
+  })
+  t.test('refused by 401 is replaced by one new login', async (t) => {
+    const { kit, server, submit, kept, time } = phone()
+    await time.settle()
+    server.revoke()
+    submit('a')
+    await kit.flush()
+    t.equal(server.sessions(), 2)
+    t.equal(kept().length, 1)
+    server.fault = ({ path }) => (path.endsWith('/session') ? null : { statusCode: 401 })
+    submit('b')
+    await kit.flush()
+    t.equal(server.sessions(), 3, 'and by no more than one')
+    t.equal(kit.status().queued, 1)
+  })
+  t.test('lives on a phone whose clock is years off', async (t) => {
+    for (const years of [-3, 3]) {
+      const time = createVirtualEnv()
+      const server = createScriptedServer(time.env.now)
+      const fake = createFakeWx({ login: () => 'c', network: server.network })
+      const env = { ...time.env, now: () => time.env.now() + years * 365 * 24 * HOUR }
+      const kit = library.createKit({ server: 'https://hy.example', api: fake.wx, env })
+      for (let i = 0; i < 5; i++) {
+        await kit.preferences()
+        await time.advance(60_000)
+      }
+      t.equal(server.sessions(), 1, `${years} years`)
+    }
+  })
+  t.test("comes from the host's backend when given, and then never from wx.login", async (t) => {
+    let minted = 0
+    const getSession = async () => ({ token: `host-${++minted}`, expiresAt: '2026-03-01T05:00:00Z' })
+    const { kit, server, fake, submit, time } = phone({ phone: { login: undefined }, options: { getSession } })
+    submit('a')
+    await kit.flush()
+    t.equal(server.batches[0]!.token, 'host-1')
+    await time.advance(HOUR)
+    submit('b')
+    await kit.flush()
+    t.equal(server.batches[1]!.token, 'host-2')
+    t.equal(fake.calls.filter((call) => call.name === 'login').length, 0)
+  })
+  t.test('may be a bare token; a host that fails, hangs or throws costs nothing but time', async (t) => {
+    let answer: () => any = () => {
+      throw new Error('host')
+    }
+    const { kit, submit, kept, time } = phone({ options: { getSession: () => answer() } })
+    submit('a')
+    await time.advance(4000)
+    for (const bad of [
+      () => Promise.reject(new Error('no')),
+      () => undefined,
+      () => ({ token: '' }),
+      () => new Promise(() => 0)
+    ]) {
+      answer = bad
+      await time.advance(10 * 60_000)
+      t.equal(kit.status().queued, 1)
+    }
+    answer = () => 'host-9'
+    await time.advance(10 * 60_000)
+    t.equal(kept().length, 1)
+  })
+})
+
+t.test('at the door', async (t) => {
+  t.test('unusable ids are refused by kind and told in debug', async (t) => {
+    const lines: any[] = []
+    const { kit, submit, time, kept } = phone({
+      options: { debug: (line: string, facts: any) => lines.push([line, facts.reason]) }
+    })
+    await time.settle()
+    for (const id of [
+      MOCK,
+      'the formId is no longer available in develop or trial version of this mini program',
+      'requestFormId:fail deprecated',
+      'requestFormId:fail timeout',
+      '',
+      undefined,
+      null,
+      12,
+      { id: 'x' },
+      'x'.repeat(513)
+    ])
+      submit(id)
+    submit('a7dd0a1a2a0bfa1f1c1d1e1f20212223')
+    await time.advance(2000)
+    t.same(kit.status().refused, { mock: 1, retired: 2, failed: 1, empty: 3, malformed: 3 })
+    t.equal(lines.filter(([line]) => line === 'refused at the door').length, 10)
+    t.equal(kept().length, 1)
+  })
+  t.test('mock ids pass in a sandbox, and while the server has not spoken yet', async (t) => {
+    const sandbox = phone({ settings: { acceptMock: true } })
+    await sandbox.time.settle()
+    sandbox.submit(MOCK)
+    sandbox.submit('requestFormId:fail timeout')
+    await sandbox.time.advance(2000)
+    t.match(sandbox.kept(), [{ value: MOCK }])
+    t.same(sandbox.kit.status().refused, { failed: 1 })
+    const early = phone()
+    early.server.refuse = (item) => (item.value === MOCK ? 'mock' : null)
+    early.submit(MOCK)
+    await early.time.advance(2000)
+    t.match(early.kit.status(), { queued: 0, acknowledged: { refused: 1 } }, 'the server judges it')
+  })
+  t.test("the server's caps hold for forms: per day, by interval, and stop", async (t) => {
+    const { kit, submit, time, kept } = phone({ settings: { capPerDay: 3, minIntervalMs: 2000 } })
+    await time.settle()
+    for (let i = 0; i < 10; i++) {
+      submit(`f${i}`)
+      await time.advance(1000)
+    }
+    t.equal(kept().length, 3)
+    t.match(kit.status().refused, { tooSoon: 2, capped: 5 })
+    await time.advance(24 * HOUR)
+    submit('tomorrow')
+    await kit.flush()
+    t.equal(kept().length, 4)
+    const stopped = phone({ settings: { stop: { form: true, payment: true, grant: true } } })
+    await stopped.time.settle()
+    stopped.submit('a')
+    await stopped.kit.requestPayment(order)
+    await stopped.kit.requestSubscribe(['t'])
+    t.match(stopped.kit.status(), { queued: 0, refused: { stopped: 3 } })
+  })
+})
+
+t.test('requestPayment', async (t) => {
+  t.test('hands in the bare prepay_id after success; orderId and place never reach WeChat', async (t) => {
+    const { kit, fake, kept } = phone()
+    const res = await kit.requestPayment({ ...order, orderId: 'o-1', place: 'cart' })
+    t.equal(res.errMsg, 'requestPayment:ok')
+    t.strictSame(Object.keys(fake.calls.find((call) => call.name === 'requestPayment')!.options).sort(), [
+      'complete',
+      'fail',
+      'nonceStr',
+      'package',
+      'paySign',
+      'signType',
+      'success',
+      'timeStamp'
+    ])
+    await kit.flush()
+    t.match(kept(), [{ source: 'payment', value: 'wx2017', orderId: 'o-1', place: 'cart', result: 'ok' }])
+  })
+  t.test("runs the host's callbacks as wx would, and keeps nothing of a cancelled one", async (t) => {
+    const said: string[] = []
+    const host = (name: string) => (res: any) => said.push(`${name} ${res.errMsg}`)
+    const listening = { success: host('success'), fail: host('fail'), complete: host('complete') }
+    const good = phone()
+    t.equal(good.kit.requestPayment({ ...order, ...listening }), undefined)
+    await good.time.settle()
+    const bad = phone({ phone: { pay: () => 'requestPayment:fail cancel' } })
+    bad.kit.requestPayment({ ...order, ...listening })
+    await bad.time.settle()
+    t.match(await bad.kit.requestPayment(order).catch((res: unknown) => res), { errMsg: 'requestPayment:fail cancel' })
+    t.same(said, [
+      'success requestPayment:ok',
+      'complete requestPayment:ok',
+      'fail requestPayment:fail cancel',
+      'complete requestPayment:fail cancel'
+    ])
+    t.equal(good.kit.status().caught.payment, 1)
+    t.same(bad.kit.status().caught, {})
+  })
+  t.test('has the catch in storage before the host hears of the success', async (t) => {
+    const { kit, fake, time } = phone()
+    let then = ''
+    kit.requestPayment({ ...order, success: () => (then = String(fake.storage.get('hongyan:outbox'))) })
+    await time.settle()
+    t.match(then, 'wx2017')
+  })
+  t.test('without a prepay_id, or without the API, still answers the host', async (t) => {
+    const { kit } = phone()
+    await kit.requestPayment({ ...order, package: 'Sign=WXPay' })
+    t.match(kit.status(), { queued: 0, refused: { empty: 1 } })
+    const bare = library.createKit({ api: {} })
+    t.match(await bare.requestPayment(order).catch((res: unknown) => res), { errMsg: /requestPayment:fail/ })
+    let failed = 0
+    bare.requestPayment({ ...order, fail: () => failed++, complete: () => failed++ })
+    t.equal(failed, 2)
+  })
+  t.test('may be hooked into wx itself, even where its members are getters', async (t) => {
+    const plain = createFakeWx()
+    const api: any = {}
+    for (const name of ['requestPayment', 'getStorageSync', 'setStorageSync']) {
+      Object.defineProperty(api, name, { get: () => plain.wx[name], configurable: true })
+    }
+    const kit = library.createKit({ api, hookPayments: true })
+    await api.requestPayment(order)
+    await kit.requestPayment({ ...order, package: 'prepay_id=wx2' })
+    t.equal(kit.status().caught.payment, 2, 'each once')
+    kit.stop()
+    t.equal(api.requestPayment, plain.wx.requestPayment, 'and let go')
+  })
+})
+
+t.test('requestSubscribe', async (t) => {
+  t.test('keeps one item a template under one mark a tap', async (t) => {
+    const { kit, kept } = phone({ phone: { subscribe: () => ({ t1: 'accept', t2: 'filter' }) } })
+    const outcome = await kit.requestSubscribe(['t1', 't2', 't3'], 'pay')
+    t.match(outcome, {
+      results: { t1: 'accept', t2: 'filter' },
+      accepted: ['t1'],
+      errMsg: 'requestSubscribeMessage:ok'
+    })
+    await kit.requestSubscribe(['t1'])
+    await kit.flush()
+    t.match(kept(), [
+      { templateId: 't1', result: 'accept' },
+      { templateId: 't2', result: 'filter' },
+      { templateId: 't1' }
+    ])
+    const [a, b, c] = kept()
+    t.ok(a.value === b.value && b.value !== c.value && a.id !== b.id)
+  })
+  t.test('keeps the code of a failure and never rejects', async (t) => {
+    const fail = { errCode: 20004, errMsg: 'requestSubscribeMessage:fail The main switch is switched off' }
+    const { kit, kept } = phone({ phone: { subscribe: () => fail } })
+    t.match(await kit.requestSubscribe(['t1']), { ...fail, accepted: [], results: { t1: 'fail:20004' } })
+    await kit.flush()
+    t.match(kept(), [{ source: 'grant', templateId: 't1', result: 'fail:20004' }])
+    t.match(await kit.requestSubscribe([]), { errCode: 10001 })
+    t.match(await kit.requestSubscribe(undefined), { errCode: 10001 })
+    t.match(await library.createKit({ api: {} }).requestSubscribe(['t1']), { results: { t1: 'fail:unknown' } })
+  })
+})
+
+t.test('events carry what the server takes and leave the rest', async (t) => {
+  const { kit, kept } = phone()
+  kit.track('order.placed', {
+    amount: 9.5,
+    paid: false,
+    at: new Date(0),
+    long: '长'.repeat(900),
+    list: [1],
+    nan: NaN,
+    none: null
+  })
+  kit.track('9 lives')
+  kit.track(undefined as any)
+  await kit.flush()
+  t.same(
+    kept().map(({ name, properties }) => ({ name, properties })),
+    [
+      {
+        name: 'order.placed',
+        properties: { amount: 9.5, paid: false, at: '1970-01-01T00:00:00.000Z', long: '长'.repeat(500) }
+      }
+    ]
+  )
+  t.same(kit.status().refused, { malformed: 2 })
+})
+
+t.test('an open is reported once a start: from the launch, from coming back, or by hand', async (t) => {
+  const { kit, fake, kept } = phone({ phone: { launchOptions: { query: { hytag: 'A' } } } })
+  fake.show({ query: { hytag: 'A' } })
+  fake.show({ query: { hytag: 'B' } })
+  fake.show()
+  kit.reportOpen({ query: { hytag: 'C' } })
+  kit.reportOpen({ query: { other: 'D' } })
+  await kit.flush()
+  t.same(
+    kept().map((item) => item.tag),
+    ['A', 'B', 'C']
+  )
+})
+
+t.test('preferences answer what is in force, or null', async (t) => {
+  const { kit, server } = phone()
+  t.match(await kit.preferences(), { optedOut: false, topics: [] })
+  t.same(await kit.preferences({ optedOut: true, topics: ['orders'] }), { optedOut: true, topics: ['orders'] })
+  server.fault = () => 'offline'
+  t.equal(await kit.preferences({ optedOut: false }), null)
+  t.equal(await library.createKit({ api: {} }).preferences(), null)
+})
+
+t.test('nothing reaches the host', async (t) => {
+  const broken: any = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error('this phone is broken')
+      }
+    }
+  )
+  for (const api of [broken, {}, undefined]) {
+    const time = createVirtualEnv()
+    const debug = () => {
+      throw new Error('even the printer')
+    }
+    const kit = library.createKit({ server: 'https://hy.example', api, env: time.env, debug })
+    for (const event of [undefined, null, {}, { detail: null }, { detail: { formId: 'a' } }]) kit.captureSubmit(event)
+    kit.track('seen', { toString: null })
+    kit.reportOpen({ query: null })
+    await kit.requestSubscribe(['t'])
+    await kit.requestPayment(order).catch(() => undefined)
+    await kit.requestPayment(undefined).catch(() => undefined)
+    kit.templatesFor('x')
+    t.ok(kit.settings() && kit.status())
+    const over = kit.preferences({ optedOut: true })
+    await time.advance(60_000)
+    t.equal(await over, null)
+    await kit.flush()
+    kit.stop()
+  }
+})
+
+t.test('a request that never answers is given up, and the catch kept', async (t) => {
+  const { kit, submit, server, time, kept } = phone()
+  await time.settle()
+  const { network } = server
+  server.network = () => new Promise(() => undefined)
+  submit('a')
+  await time.advance(5000)
+  server.network = network
+  await time.advance(40_000)
+  t.equal(kept().length, 1)
+  t.equal(kit.status().queued, 0)
+})
+
+t.test('whatever the host hands over, the server can read the batch', async (t) => {
+  const { kit, server, submit, kept } = phone({
+    phone: { subscribe: () => ({ t1: 'x'.repeat(900), ['t'.repeat(65)]: 'accept' }) }
+  })
+  submit('a', 'p'.repeat(300))
+  submit('b', 7 as any)
+  await kit.requestPayment({ ...order, orderId: 'o'.repeat(65), place: null })
+  await kit.requestPayment({ ...order, orderId: 12345 })
+  await kit.requestSubscribe(['t1', 't'.repeat(65)])
+  kit.track('seen', { ['k'.repeat(65)]: 1, deep: { a: 1 }, big: Infinity })
+  kit.reportOpen({ query: { hytag: 'x'.repeat(201) } })
+  await kit.flush()
+  t.same(server.unreadable, [])
+  t.equal(kept().length, 6)
+  t.same(
+    kept()
+      .map((item) => item.orderId)
+      .filter(Boolean),
+    ['12345']
+  )
+})
+
+t.test('over real HTTP', async (t) => {
+  const seen: any[] = []
+  const http = createServer((req, res) => {
+    let body = ''
+    req.on('data', (chunk) => (body += chunk))
+    req.on('end', () => {
+      seen.push([req.method, req.url, req.headers.authorization])
+      const items = body ? (JSON.parse(body).items ?? []) : []
+      res.writeHead(req.url === '/v1/capture/session' ? 200 : 202, { 'content-type': 'application/json' })
+      res.end(
+        JSON.stringify(
+          req.url === '/v1/capture/session'
+            ? { token: 'tok', expiresAt: new Date(Date.now() + HOUR).toISOString(), settings: {} }
+            : { items: items.map(({ id }: any) => ({ id, verdict: 'stored' })) }
+        )
+      )
+    })
+  })
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  const fake = createFakeWx({ login: () => 'code', network: overHttp() })
+  const kit = library.createKit({ server: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, api: fake.wx })
+  kit.captureSubmit({ detail: { formId: 'a' } })
+  await kit.flush()
+  t.match(kit.status(), { queued: 0, acknowledged: { stored: 1 }, signedIn: true })
+  t.same(seen, [
+    ['POST', '/v1/capture/session', undefined],
+    ['POST', '/v1/capture/credentials', 'Bearer tok']
+  ])
+  kit.stop()
+  await new Promise((resolve) => http.close(resolve))
+})
+
+t.test('install', async (t) => {
+  const run = async () => {
+    const time = createVirtualEnv()
+    const server = createScriptedServer(time.env.now)
+    const fake = createFakeWx({ login: () => 'c', network: server.network })
+    return { time, server, fake }
+  }
+  t.test('takes wx at call time and serves the exported functions', async (t) => {
+    const { time, server, fake } = await run()
+    t.teardown(() => delete (globalThis as any).wx)
+    ;(globalThis as any).wx = fake.wx
+    library.install({ server: 'https://hy.example', env: time.env })
+    library.captureSubmit({ detail: { formId: 'a' }, currentTarget: { dataset: { place: 'page' } } })
+    library.track('seen')
+    library.reportOpen({ query: { hytag: 'T' } })
+    await library.requestPayment(order)
+    await library.requestSubscribe(['t'])
+    await library.flush()
+    t.equal(server.kept.size, 5)
+    t.match(library.status(), { queued: 0, acknowledged: { stored: 5 } })
+    t.same(library.templatesFor('x'), [])
+    t.match(await library.preferences(), { optedOut: false })
+  })
+  t.test('without a server keeps, warns and does not throw', async (t) => {
+    const { time, fake } = await run()
+    const warned: string[] = []
+    const { warn } = console
+    console.warn = (line: string) => void warned.push(line)
+    library.install({ api: fake.wx, env: time.env } as any)
+    library.install(undefined as any).stop()
+    console.warn = warn
+    t.equal(warned.length, 2)
+  })
+  t.test('is found by a second copy of the library through the app', async (t) => {
+    const { time, server, fake } = await run()
+    const shelf = {}
+    ;(globalThis as any).getApp = () => shelf
+    t.teardown(() => delete (globalThis as any).getApp)
+    library.install({ server: 'https://hy.example', api: fake.wx, env: time.env })
+    const file = requireBuilt.resolve('./current.js')
+    const mine = requireBuilt.cache[file]
+    delete requireBuilt.cache[file]
+    requireBuilt(file)
+      .current()
+      .captureSubmit({ detail: { formId: 'from the copy' } })
+    requireBuilt.cache[file] = mine
+    await library.flush()
+    t.match([...server.kept.values()], [{ value: 'from the copy' }])
+  })
+})

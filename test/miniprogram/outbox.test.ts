@@ -1,0 +1,384 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createFakeWx, type FakeAnswer } from '../../demo/fake-wx.js'
+import { createScriptedServer, library } from './library.js'
+import { createVirtualEnv } from './virtual-env.js'
+
+const HOUR = 3_600_000
+const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0)
+
+/** One person's phone over many starts of the app: storage stays, everything else dies with each start. */
+function createPhone(seed: number, copies: number, options: object = {}, settings: object = {}) {
+  const time = createVirtualEnv(seed)
+  const server = createScriptedServer(time.env.now, { batchSize: 7, flushMs: 3000, ...settings })
+  const storage = new Map<string, unknown>()
+  let online = true
+  let dead = false
+  let crashIn = 0
+  let full = false
+  let app: ReturnType<typeof time.app>
+  let fake: ReturnType<typeof createFakeWx>
+  let kits: any[] = []
+
+  function crash() {
+    dead = true
+    fake.kill()
+    app.kill()
+  }
+  function start() {
+    dead = false
+    crashIn = 0
+    app = time.app()
+    fake = createFakeWx({
+      storage,
+      login: () => 'code',
+      network: server.network,
+      beforeWrite() {
+        if (full) throw new Error('setStorageSync:fail exceed max size')
+        if (crashIn > 0 && --crashIn === 0) {
+          crash()
+          throw new Error('the app died')
+        }
+      }
+    })
+    fake.setOnline(online)
+    kits = Array.from({ length: copies }, () =>
+      library.createKit({ server: 'https://hy.example', api: fake.wx, env: app.env, ...options })
+    )
+  }
+  start()
+  return {
+    time,
+    server,
+    storage,
+    kit: (copy: number) => kits[copy % copies],
+    fake: () => fake,
+    alive: () => !dead,
+    crash: () => dead || crash(),
+    restart() {
+      if (!dead) crash()
+      start()
+    },
+    crashAtWrite: (n: number) => void (crashIn = n),
+    setFull: (now: boolean) => void (full = now),
+    setOnline(now: boolean) {
+      online = now
+      if (!dead) fake.setOnline(now)
+    }
+  }
+}
+
+type Step =
+  | { do: 'catch'; source: string; copy: number; poison: boolean }
+  | { do: 'advance' | 'jump'; ms: number }
+  | { do: 'online'; now: boolean }
+  | { do: 'fault'; fault: keyof typeof FAULTS }
+  | { do: 'crashAtWrite'; n: number }
+  | { do: 'crash' | 'hide' | 'revoke' }
+
+const FAULTS = {
+  none: () => null,
+  offline: () => 'offline' as const,
+  lost: () => 'lost' as const,
+  500: () => ({ statusCode: 500, data: 'oops' }),
+  429: () => ({ statusCode: 429, header: { 'retry-after': '90' } }),
+  dated: () => ({ statusCode: 503, header: { 'Retry-After': 'Sun, 01 Mar 2026 04:30:00 GMT' } }),
+  401: ({ path }: { path: string }) => (path.endsWith('session') ? null : { statusCode: 401 }),
+  silent: ({ path }: { path: string }) => (path.endsWith('session') ? null : { statusCode: 202, data: { items: [] } }),
+  html: () => ({ statusCode: 200, data: '<html>log in to this hotel</html>' })
+} satisfies Record<string, (request: { path: string; body: any }) => FakeAnswer | 'offline' | 'lost' | null>
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('catch' as const),
+      source: fc.constantFrom('form', 'payment', 'grant', 'event', 'open'),
+      copy: fc.nat(1),
+      poison: fc.nat(9).map((n) => n === 0)
+    })
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(40_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('jump' as const),
+      ms: fc.integer({ min: -400, max: 400 }).map((d) => d * 24 * HOUR)
+    })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('online' as const), now: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('fault' as const),
+      fault: fc.constantFrom(...(Object.keys(FAULTS) as (keyof typeof FAULTS)[]))
+    })
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('crashAtWrite' as const), n: fc.integer({ min: 1, max: 12 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'hide' as const, 'revoke' as const) }) }
+)
+
+function take(kit: any, source: string, value: string): void {
+  if (source === 'form') kit.captureSubmit({ detail: { formId: value } })
+  if (source === 'event') kit.track('seen', { value })
+  if (source === 'open') kit.reportOpen({ query: { hytag: value } })
+  if (source === 'grant') void kit.requestSubscribe([value])
+  if (source === 'payment') {
+    void kit.requestPayment({ timeStamp: '1', nonceStr: 'n', package: `prepay_id=${value}`, paySign: 's' })
+  }
+}
+const valueOf = (item: any): string => item.templateId ?? item.tag ?? item.properties?.value ?? item.value
+
+t.test(
+  'whatever happens to phone, network and server, each catch is acknowledged once or counted as dropped',
+  async (t) => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.array(step, { maxLength: 40 }), async (seed, steps) => {
+        const phone = createPhone(seed, 2)
+        const { server, time } = phone
+        const expected: string[] = []
+        const poisons: string[] = []
+        let fault: keyof typeof FAULTS = 'none'
+        server.fault = (request) => {
+          const set = FAULTS[fault](request)
+          if (set !== null) return set
+          return request.body?.items?.some((item: any) => /^poison/.test(valueOf(item))) ? { statusCode: 422 } : null
+        }
+        let made = 0
+        for (const s of steps) {
+          if (s.do === 'catch') {
+            if (!phone.alive()) phone.restart()
+            const value = `${s.poison ? 'poison' : s.source}-${++made}`
+            take(phone.kit(s.copy), s.source, value)
+            // a payment or a grant is caught when WeChat answers, a moment later
+            await time.settle()
+            if (phone.alive()) (s.poison ? poisons : expected).push(value)
+          }
+          if (s.do === 'advance') await time.advance(s.ms)
+          if (s.do === 'jump') time.jump(s.ms)
+          if (s.do === 'online') phone.setOnline(s.now)
+          if (s.do === 'fault') fault = s.fault
+          if (s.do === 'crashAtWrite') phone.crashAtWrite(s.n)
+          if (s.do === 'crash') phone.crash()
+          if (s.do === 'hide' && phone.alive()) phone.fake().hide()
+          if (s.do === 'revoke') server.revoke()
+        }
+        fault = 'none'
+        phone.setOnline(true)
+        phone.restart()
+        await time.advance(2 * HOUR)
+        await phone.kit(0).flush()
+
+        const status = phone.kit(0).status()
+        const kept = [...server.kept.values()].map(valueOf)
+        if (status.queued !== 0) throw new Error(`still waiting: ${JSON.stringify(status)}`)
+        const lost = expected.filter((value) => !kept.includes(value))
+        if (lost.length > 0) throw new Error(`lost: ${lost}`)
+        if (new Set(kept).size !== kept.length) throw new Error(`handed in under two ids: ${kept}`)
+        if (sum(status.caught) !== sum(status.acknowledged) + sum(status.dropped))
+          throw new Error(JSON.stringify(status))
+        if (sum(status.acknowledged) !== kept.length) throw new Error(`acknowledged twice: ${JSON.stringify(status)}`)
+        if (sum(status.dropped) < poisons.length) throw new Error(`poison vanished: ${JSON.stringify(status)}`)
+      }),
+      { numRuns: 300 }
+    )
+    t.pass('no counter-example')
+  }
+)
+
+t.test('two copies never send at the same time', async (t) => {
+  const phone = createPhone(3, 2)
+  const { server, time } = phone
+  let inFlight = 0
+  let most = 0
+  const { network } = server
+  server.network = async (request) => {
+    if (request.url.endsWith('/credentials')) most = Math.max(most, ++inFlight)
+    await new Promise<void>((resolve) => time.env.setTimeout(() => resolve(), 500))
+    const answer = await network(request)
+    if (request.url.endsWith('/credentials')) inFlight--
+    return answer
+  }
+  phone.restart()
+  for (let i = 0; i < 40; i++) {
+    take(phone.kit(i), 'form', `f${i}`)
+    void phone.kit(i).flush()
+    await time.advance(100)
+  }
+  await time.advance(60_000)
+  t.equal(most, 1)
+  t.equal(server.kept.size, 40)
+  t.equal([...server.verdicts.values()].flat().filter((verdict) => verdict === 'duplicate').length, 0)
+})
+
+t.test('hands in by size, by time and when the app is hidden', async (t) => {
+  const phone = createPhone(1, 1)
+  const { server, time } = phone
+  await time.advance(1)
+  take(phone.kit(0), 'form', 'a')
+  await time.advance(2999)
+  t.equal(server.kept.size, 0, 'waits for company')
+  await time.advance(1)
+  t.equal(server.kept.size, 1, 'for flushMs')
+  for (let i = 0; i < 7; i++) take(phone.kit(0), 'form', `b${i}`)
+  await time.advance(1)
+  t.equal(server.kept.size, 8, 'a full batch goes at once')
+  take(phone.kit(0), 'form', 'c')
+  phone.fake().hide()
+  await time.settle()
+  t.equal(server.kept.size, 9, 'onHide')
+  t.ok(server.batches.every(({ body }) => body.items.length <= 7 && !isNaN(Date.parse(body.sentAt))))
+})
+
+t.test('tells the age of a catch by its own clock', async (t) => {
+  const phone = createPhone(1, 1)
+  phone.setOnline(false)
+  take(phone.kit(0), 'form', 'a')
+  await phone.time.advance(HOUR)
+  phone.setOnline(true)
+  await phone.time.settle()
+  const { body } = phone.server.batches[0]!
+  t.equal(Date.parse(body.sentAt) - Date.parse(body.items[0].caughtAt), HOUR, 'sent as soon as the network is back')
+})
+
+t.test('backs off, and honours Retry-After even when hidden', async (t) => {
+  const phone = createPhone(1, 1)
+  const { server, time } = phone
+  await time.advance(1)
+  server.fault = FAULTS[500]
+  take(phone.kit(0), 'form', 'a')
+  const tries = async (ms: number) => {
+    const before = server.asked.length
+    await time.advance(ms)
+    return server.asked.length - before
+  }
+  const first = await tries(60_000)
+  t.ok(first >= 4 && first <= 8, `${first} tries in the first minute`)
+  await tries(HOUR)
+  const later = await tries(HOUR)
+  t.ok(later >= 12 && later <= 30, `${later} tries an hour later on`)
+  server.fault = FAULTS[429]
+  await phone.kit(0).flush()
+  const asked = server.asked.length
+  phone.fake().hide()
+  await time.advance(89_000)
+  t.equal(server.asked.length, asked, 'not before the server said')
+  server.fault = null
+  await time.advance(10 * 60_000)
+  t.equal(server.kept.size, 1)
+})
+
+t.test('one item that spoils its batch is found, tried alone, and given up with a count', async (t) => {
+  const phone = createPhone(1, 1)
+  const { server, time } = phone
+  server.fault = ({ body }) => (body?.items?.some((item: any) => item.value === 'bad') ? { statusCode: 422 } : null)
+  for (const value of ['a', 'b', 'bad', 'c', 'd']) take(phone.kit(0), 'form', value)
+  await time.advance(4000)
+  t.same([...server.kept.values()].map(valueOf).sort(), ['a', 'b', 'c', 'd'], 'the others do not wait for it')
+  await time.advance(10 * 60_000)
+  t.match(phone.kit(0).status(), { queued: 0, acknowledged: { stored: 4 }, dropped: { form: 1 } })
+})
+
+t.test('an address that does not answer holds up no other', async (t) => {
+  const phone = createPhone(1, 1)
+  phone.server.fault = ({ path }) => (path.endsWith('/credentials') ? { statusCode: 403 } : null)
+  for (const source of ['form', 'event', 'open']) take(phone.kit(0), source, source)
+  await phone.time.advance(4000)
+  t.same([...phone.server.kept.values()].map(valueOf).sort(), ['event', 'open'])
+  t.equal(phone.kit(0).status().queued, 1)
+})
+
+t.test('is bounded: the oldest go first, payments last, each counted', async (t) => {
+  const phone = createPhone(1, 1, { outboxSize: 4 })
+  phone.setOnline(false)
+  take(phone.kit(0), 'payment', 'p1')
+  await phone.time.settle()
+  for (const value of ['a', 'b', 'c', 'd', 'e']) take(phone.kit(0), 'form', value)
+  t.match(phone.kit(0).status(), { queued: 4, dropped: { form: 2 } })
+  phone.setOnline(true)
+  await phone.time.advance(10_000)
+  t.same([...phone.server.kept.values()].map(valueOf), ['p1', 'c', 'd', 'e'])
+  phone.setOnline(false)
+  for (const value of ['p2', 'p3', 'p4', 'p5', 'p6']) take(phone.kit(0), 'payment', value)
+  await phone.time.settle()
+  t.match(phone.kit(0).status(), { queued: 4, dropped: { form: 2, payment: 1 } })
+})
+
+t.test('holds 500 by default, and never more than a key of storage can', async (t) => {
+  const phone = createPhone(1, 1)
+  phone.setOnline(false)
+  for (let i = 0; i < 510; i++) take(phone.kit(0), 'form', `f${i}`)
+  t.match(phone.kit(0).status(), { queued: 500, dropped: { form: 10 } })
+  for (let i = 0; i < 30; i++) {
+    const wide = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`field${n}`, '长'.repeat(600)]))
+    phone.kit(0).track('wide', wide)
+  }
+  t.ok(String(phone.storage.get('hongyan:outbox')).length <= 300_000)
+})
+
+t.test('storage', async (t) => {
+  t.test('damaged: keeps what parses', async (t) => {
+    const phone = createPhone(1, 1)
+    phone.setOnline(false)
+    for (const value of ['a', 'b', 'c']) take(phone.kit(0), 'form', value)
+    const lines = String(phone.storage.get('hongyan:outbox')).split('\n')
+    lines[2] = lines[2]!.slice(0, 20)
+    phone.storage.set('hongyan:outbox', [...lines, '{"id":"x","kind":"nonsense"}', lines[3]].join('\n'))
+    phone.restart()
+    phone.setOnline(true)
+    await phone.time.advance(60_000)
+    t.same([...phone.server.kept.values()].map(valueOf), ['a', 'c'])
+    t.equal(phone.kit(0).status().corrupt, 2)
+  })
+  t.test('of another kind altogether: starts afresh without throwing', async (t) => {
+    for (const junk of [42, { a: 1 }, [], true, 'not json', 'null\nnull', '{"v":1,"counts":null}']) {
+      const phone = createPhone(1, 1)
+      await phone.time.settle()
+      for (const key of ['hongyan:outbox', 'hongyan:session', 'hongyan:lease'])
+        phone.storage.set(key, structuredClone(junk))
+      phone.restart()
+      take(phone.kit(0), 'form', 'a')
+      await phone.time.advance(60_000)
+      t.equal(phone.server.kept.size, 1, JSON.stringify(junk))
+    }
+  })
+  t.test('full: catches wait in memory and are handed in all the same, once', async (t) => {
+    const phone = createPhone(1, 2)
+    await phone.time.settle()
+    take(phone.kit(0), 'form', 'before')
+    phone.setFull(true)
+    take(phone.kit(0), 'form', 'a')
+    take(phone.kit(1), 'form', 'b')
+    await phone.time.advance(60_000)
+    t.same([...phone.server.kept.values()].map(valueOf).sort(), ['a', 'b', 'before'])
+    phone.setFull(false)
+    take(phone.kit(0), 'form', 'c')
+    await phone.time.advance(60_000)
+    t.equal(phone.kit(0).status().queued, 0)
+    t.equal([...phone.server.kept.values()].length, 4)
+  })
+  t.test("cleared by the host: this start's catches are put back", async (t) => {
+    const phone = createPhone(1, 1)
+    phone.setOnline(false)
+    take(phone.kit(0), 'form', 'a')
+    phone.storage.clear()
+    phone.setOnline(true)
+    await phone.time.advance(60_000)
+    t.equal(phone.server.kept.size, 1)
+  })
+})
+
+t.test('a lease left by a dead app keeps others waiting no longer than it lasts', async (t) => {
+  const phone = createPhone(1, 1)
+  const { server, time } = phone
+  take(phone.kit(0), 'form', 'a')
+  phone.storage.set('hongyan:lease', { holder: 'a dead one', until: time.env.now() + 30_000 })
+  await time.advance(29_000)
+  t.equal(server.kept.size, 0)
+  await time.advance(2_000)
+  t.equal(server.kept.size, 1)
+  phone.storage.set('hongyan:lease', { holder: 'a dead one', until: time.env.now() + 9 * HOUR })
+  take(phone.kit(0), 'form', 'b')
+  await time.advance(5_000)
+  t.equal(server.kept.size, 2, 'one from a clock that went back does not count')
+})
