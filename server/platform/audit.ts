@@ -1,0 +1,54 @@
+import type { FastifyInstance } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import type { Connection } from 'mongoose'
+import type { Clock } from './clock.js'
+import { newId } from './ids.js'
+
+/** Who changed what: one row for each thing an operator did, and for each refused try at an operator's door. */
+export type AuditRow = {
+  _id: string
+  at: Date
+  by: { kind: string; id: string }
+  method: string
+  route: string
+  target: Record<string, string>
+  status: number
+  address: string
+  requestId: string
+}
+
+const LIFE_SECONDS = 400 * 86_400
+
+/** Writes the audit log. Bodies are left out: they hold passwords and secrets. */
+export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(
+  async (app: FastifyInstance, { db, clock }) => {
+    const rows = () => auditRows(db)
+    app.addHook('onReady', async () => {
+      await rows().createIndexes([
+        { key: { at: -1, _id: -1 } }, // the log, newest first
+        { key: { at: 1 }, expireAfterSeconds: LIFE_SECONDS, name: 'kept' }
+      ])
+    })
+    app.addHook('onResponse', async (request, reply) => {
+      const caller = request.caller
+      if (caller?.kind !== 'operator' || ['GET', 'HEAD', 'OPTIONS'].includes(request.method)) return
+      const row: AuditRow = {
+        _id: newId(),
+        at: clock.now(),
+        by: { kind: caller.kind, id: caller.id },
+        method: request.method,
+        route: request.routeOptions.url ?? '',
+        target: { ...(request.params as Record<string, string>) },
+        status: reply.statusCode,
+        address: request.ip,
+        requestId: request.id
+      }
+      await rows()
+        .insertOne(row)
+        .catch((error: unknown) => request.log.error({ err: error, row }, 'an audit row was not written'))
+    })
+  },
+  { name: 'audit' }
+)
+
+export const auditRows = (db: Connection) => db.getClient().db(db.name).collection<AuditRow>('auditLogs')

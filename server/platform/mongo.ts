@@ -1,0 +1,51 @@
+import mongoose, { type Connection, type ConnectOptions } from 'mongoose'
+import { AppError } from './errors.js'
+
+/** The store cannot be reached or is of no use; its message is fit for the person who starts the process. */
+export class StoreUnreachable extends AppError {
+  readonly status = 503
+  constructor(message: string, cause?: unknown) {
+    super('store.unreachable', message, { cause })
+  }
+}
+
+/**
+ * A connection to MongoDB or the embedded store. Indexes are made by the rooms at start, never behind their backs;
+ * every write waits for a majority; whether writes are retried is the uri's word.
+ * @throws StoreUnreachable when nothing answers within `timeoutMs`
+ */
+export async function connectMongo(
+  uri: string,
+  options: { dbName?: string; maxPoolSize?: number; timeoutMs?: number } = {}
+): Promise<Connection> {
+  const settings: ConnectOptions = {
+    ...(options.dbName !== undefined && { dbName: options.dbName }),
+    autoIndex: false,
+    autoCreate: false,
+    writeConcern: { w: 'majority' },
+    maxPoolSize: options.maxPoolSize ?? 20,
+    serverSelectionTimeoutMS: options.timeoutMs ?? 5_000,
+    ignoreUndefined: true
+  }
+  const connection = mongoose.createConnection()
+  // Losing the store later is logged by who asks it; without a listener mongoose would bring the process down.
+  connection.on('error', () => {})
+  try {
+    await connection.openUri(uri, settings)
+  } catch (error) {
+    await connection.close().catch(() => {})
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StoreUnreachable(`the store at ${withoutPassword(uri)} does not answer: ${reason}`, error)
+  }
+  return connection
+}
+
+/** A uri as it may be shown. */
+export function withoutPassword(uri: string): string {
+  return uri.replace(/\/\/[^/@]*@/, '//***@')
+}
+
+/** Is this MongoDB's complaint about a unique index? */
+export function isDuplicateKey(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 11000
+}
