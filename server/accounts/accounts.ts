@@ -1,0 +1,290 @@
+import type { Connection } from 'mongoose'
+import type { AccountCreate, AccountPatch, AccountView, Interface } from '../../shared/account.js'
+import type { PageQuery } from '../../shared/page.js'
+import type { Clock } from '../platform/clock.js'
+import { mustMatch } from '../platform/etag.js'
+import { newId, randomToken } from '../platform/ids.js'
+import { isDuplicateKey } from '../platform/mongo.js'
+import { listPage, type Page } from '../platform/page.js'
+import { PreconditionFailed } from '../platform/errors.js'
+import type { Sealer } from '../platform/sealing.js'
+import { AccountExists, ApiBaseRefused, NoSuchAccount } from './errors.js'
+import { accountModel, type AccountRow, type Block } from './model.js'
+
+/** An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. */
+export type Account = AccountView & {
+  /** Interfaces WeChat has shut, by name; one whose `until` has passed is open again. */
+  blocked: Partial<Record<Interface, Block>>
+  /** Until then somebody else is taken to spend this account's formIds too. */
+  sharedUntil: Date | null
+  /** Are we, as far as we know, the only sender of this account now? */
+  exclusive: boolean
+  /** Grows with each change of settings; the ETag. */
+  rev: number
+}
+
+/** What a probe of WeChat found out about an account. */
+export type Findings = Pick<AccountView, 'state' | 'disabledReason' | 'functions'>
+
+export type Accounts = ReturnType<typeof createAccounts>
+
+const CACHE_MS = 1_000
+/** A tenth of a percent is not worth a penalty: daily limits are used to 99 % of these by the budget. */
+const PER_DAY = { legacy: 1_000_000, subscribe: 10_000_000, service: 100_000 }
+const PER_SECOND = 50
+const IN_FLIGHT = 200
+const PER_PERSON_PER_DAY = 3
+
+/** The accounts room: mini-programs and service accounts, their settings and their sealed secrets. */
+export function createAccounts({
+  db,
+  clock,
+  sealer,
+  apiBase,
+  publicUrl
+}: {
+  db: Connection
+  clock: Clock
+  sealer: Sealer
+  /** Where accounts without an apiBase of their own send: `https://api.weixin.qq.com` or a sandbox. */
+  apiBase: string
+  /** What the outside calls this server: the start of callback urls. */
+  publicUrl: string
+}) {
+  const model = accountModel(db)
+  const cache = new Map<string, { account: Account; readAt: number }>()
+
+  function toAccount(row: AccountRow): Account {
+    const { sharedUntil } = row
+    return {
+      id: row._id,
+      kind: row.kind,
+      appId: row.appId,
+      name: row.name,
+      mode: row.mode,
+      apiBase: row.apiBase ?? apiBase,
+      tokenApi: row.tokenApi,
+      zone: row.zone,
+      state: row.state,
+      disabledReason: row.disabledReason,
+      paused: row.paused,
+      sources: row.sources,
+      limits: {
+        perSecond: row.limits.perSecond ?? PER_SECOND,
+        inFlight: row.limits.inFlight ?? IN_FLIGHT,
+        perDay: { ...PER_DAY, ...row.limits.perDay }
+      },
+      caps: {
+        perPersonPerDay: row.caps.perPersonPerDay === undefined ? PER_PERSON_PER_DAY : row.caps.perPersonPerDay,
+        stopTransactional: row.caps.stopTransactional ?? false
+      },
+      quietHours: row.quietHours,
+      serviceWindow: row.serviceWindow,
+      reserveForTransactional: row.reserveForTransactional,
+      grantsFrom: row.grantsFrom,
+      callback: {
+        url: `${publicUrl}/callback/${row.appId}`,
+        token: row.callback.sealedToken === null ? null : sealer.open(row.callback.sealedToken),
+        mode: row.callback.mode,
+        format: row.callback.format,
+        relayTo: row.callback.relayTo,
+        lastReceivedAt: row.callback.lastReceivedAt
+      },
+      permissions: row.permissions,
+      functions: row.functions,
+      penalty: row.penalty,
+      createdAt: row.createdAt,
+      updatedAt: row.updatedAt,
+      blocked: row.blocked,
+      sharedUntil,
+      exclusive: sharedUntil === null || sharedUntil <= clock.now(),
+      rev: row.rev
+    }
+  }
+
+  const byIdOrAppId = (idOrAppId: string) => (idOrAppId.startsWith('wx') ? { appId: idOrAppId } : { _id: idOrAppId })
+
+  async function row(idOrAppId: string): Promise<AccountRow> {
+    const found = await model.findOne(byIdOrAppId(idOrAppId)).lean<AccountRow>()
+    if (found === null) throw new NoSuchAccount()
+    return found
+  }
+
+  /** Changes what is no setting of the caller's: no new revision, so that no operator's edit is refused for it. */
+  async function note(id: string, set: Record<string, unknown>): Promise<void> {
+    cache.clear()
+    const { matchedCount } = await model.collection.updateOne({ _id: id as never }, { $set: set })
+    cache.clear()
+    if (matchedCount === 0) throw new NoSuchAccount()
+  }
+
+  async function change(id: string, set: Record<string, unknown>, ifMatch?: string): Promise<Account> {
+    const seen = await row(id)
+    mustMatch(ifMatch, seen.rev)
+    const changed = await model
+      .findOneAndUpdate(
+        { _id: seen._id, ...(ifMatch !== undefined && { rev: seen.rev }) },
+        { $set: { ...set, updatedAt: clock.now() }, $inc: { rev: 1 } },
+        { returnDocument: 'after', lean: true }
+      )
+      .exec()
+    cache.clear()
+    if (changed === null) throw new PreconditionFailed('it was changed since you read it')
+    return toAccount(changed as AccountRow)
+  }
+
+  function checkApiBase(mode: AccountView['mode'], base: string | null | undefined) {
+    if (mode === 'sandbox' || !base || base === apiBase) return
+    const { protocol, hostname } = new URL(base)
+    if (protocol !== 'https:' || !/(^|\.)weixin\.qq\.com$/.test(hostname)) throw new ApiBaseRefused()
+  }
+
+  return {
+    /** Makes the indexes. */
+    async ready(): Promise<void> {
+      await model.createIndexes()
+    },
+
+    /** By our id or the appId; up to a second old. @throws NoSuchAccount */
+    async get(idOrAppId: string): Promise<Account> {
+      const now = clock.now().getTime()
+      const known = cache.get(idOrAppId)
+      if (known !== undefined && Math.abs(now - known.readAt) < CACHE_MS) return known.account
+      const account = toAccount(await row(idOrAppId))
+      cache.set(idOrAppId, { account, readAt: now })
+      return account
+    },
+
+    /** All of them, oldest first. */
+    async list(): Promise<Account[]> {
+      return (await model.find().sort({ createdAt: 1, _id: 1 }).lean<AccountRow[]>()).map(toAccount)
+    },
+
+    /** One page; `only` narrows it to the accounts a caller may see. */
+    page(query: PageQuery, only: string[] | null): Promise<Page<Account>> {
+      const filter = only === null ? {} : { _id: { $in: only } }
+      const options = { filter, query, sortable: ['createdAt', 'name'], defaultSort: '-createdAt' }
+      return listPage<AccountRow, Account>(model.collection, options, toAccount)
+    },
+
+    /** @throws AccountExists when the appId is connected already; ApiBaseRefused */
+    async create(body: AccountCreate): Promise<Account> {
+      checkApiBase(body.mode, body.apiBase)
+      const now = clock.now()
+      const { callback } = body
+      const fresh: AccountRow = {
+        _id: newId(),
+        appId: body.appId,
+        kind: body.kind,
+        mode: body.mode,
+        name: body.name,
+        sealedSecret: sealer.seal(body.secret),
+        apiBase: body.apiBase ?? null,
+        tokenApi: body.tokenApi ?? 'stable',
+        zone: body.zone ?? 'Asia/Shanghai',
+        // Ready until proven otherwise: WeChat being away for a moment must not keep an account from working.
+        state: 'ready',
+        disabledReason: null,
+        paused: false,
+        sources: body.sources ?? {},
+        limits: body.limits ?? {},
+        caps: body.caps ?? {},
+        quietHours: body.quietHours ?? null,
+        serviceWindow: body.serviceWindow ?? { bulk: true, transactional: false },
+        reserveForTransactional: body.reserveForTransactional ?? 0,
+        grantsFrom: body.grantsFrom ?? (body.kind === 'miniprogram' ? 'phone' : 'events'),
+        callback: {
+          sealedToken: sealer.seal(callback?.token ?? randomToken(18).replace(/[-_]/g, '0')),
+          sealedAesKey: callback?.aesKey === undefined ? null : sealer.seal(callback.aesKey),
+          mode: callback?.mode ?? 'plain',
+          format: callback?.format ?? 'xml',
+          relayTo: callback?.relayTo ?? null,
+          lastReceivedAt: null
+        },
+        permissions: [],
+        functions: {},
+        penalty: null,
+        blocked: {},
+        sharedUntil: null,
+        verifiedAt: null,
+        rev: 1,
+        createdAt: now,
+        updatedAt: now
+      }
+      try {
+        await model.collection.insertOne(fresh as never)
+      } catch (error) {
+        if (isDuplicateKey(error)) throw new AccountExists(body.appId)
+        throw error
+      }
+      cache.clear()
+      return toAccount(fresh)
+    },
+
+    /** Merges settings; groups (`limits`, `caps`, `sources`, `callback`) are merged field by field. @throws PreconditionFailed */
+    async patch(id: string, body: AccountPatch, ifMatch?: string): Promise<Account> {
+      const seen = await row(id)
+      const { secret, callback, limits, caps, sources, ...plain } = body
+      checkApiBase(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase)
+      const set: Record<string, unknown> = { ...plain }
+      if (secret !== undefined) set.sealedSecret = sealer.seal(secret)
+      if (caps !== undefined) set.caps = { ...seen.caps, ...caps }
+      if (sources !== undefined) set.sources = { ...seen.sources, ...sources }
+      if (limits !== undefined) {
+        set.limits = { ...seen.limits, ...limits, perDay: { ...seen.limits.perDay, ...limits.perDay } }
+      }
+      if (callback !== undefined) {
+        const { token, aesKey, ...rest } = callback
+        for (const [name, value] of Object.entries(rest)) set[`callback.${name}`] = value
+        if (token !== undefined) set['callback.sealedToken'] = sealer.seal(token)
+        if (aesKey !== undefined) set['callback.sealedAesKey'] = sealer.seal(aesKey)
+      }
+      return change(seen._id, set, ifMatch)
+    },
+
+    /** Forgets the account. What it sent stays in the ledger. @throws NoSuchAccount */
+    async remove(id: string, ifMatch?: string): Promise<void> {
+      const seen = await row(id)
+      mustMatch(ifMatch, seen.rev)
+      await model.deleteOne({ _id: seen._id })
+      cache.clear()
+    },
+
+    /** Stops every send of the account within two seconds; what waits goes on waiting. */
+    pause: (id: string): Promise<Account> => change(id, { paused: true }),
+    resume: (id: string): Promise<Account> => change(id, { paused: false }),
+
+    /** The app secret, in clear: for the token centre alone. */
+    async secretOf(id: string): Promise<string> {
+      return sealer.open((await row(id)).sealedSecret)
+    },
+
+    /** The key of encrypted pushes (43 characters), or null. */
+    async aesKeyOf(id: string): Promise<string | null> {
+      const sealed = (await row(id)).callback.sealedAesKey
+      return sealed === null ? null : sealer.open(sealed)
+    },
+
+    /** Holds one interface until then; null opens it again. */
+    block: (id: string, name: Interface, block: Block | null): Promise<void> =>
+      note(id, { [`blocked.${name}`]: block }),
+
+    /** Somebody else was seen spending this account's formIds; taken to be so until then. */
+    markShared: (id: string, until: Date): Promise<void> => note(id, { sharedUntil: until }),
+
+    /** WeChat pushed something just now. */
+    touchCallback: (id: string, at: Date): Promise<void> => note(id, { 'callback.lastReceivedAt': at }),
+
+    /** What a probe found: stored as the account's state. */
+    async settle(id: string, findings: Findings): Promise<Account> {
+      await note(id, { ...findings, verifiedAt: clock.now() })
+      return toAccount(await row(id))
+    }
+  }
+}
+
+/** An account as REST shows it. */
+export function accountView(account: Account): AccountView {
+  const { blocked: _blocked, sharedUntil: _sharedUntil, exclusive: _exclusive, rev: _rev, ...view } = account
+  return view
+}

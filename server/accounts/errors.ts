@@ -1,0 +1,24 @@
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
+
+export class NoSuchAccount extends NotFound {
+  constructor() {
+    super('no such account', { code: 'accounts.not-found' })
+  }
+}
+
+export class AccountExists extends Conflict {
+  constructor(appId: string) {
+    super(`the account ${appId} is connected already`, { code: 'accounts.exists', facts: { appId } })
+  }
+}
+
+/** A live account talks to WeChat only, so that no operator can make the server call places inside its network. */
+export class ApiBaseRefused extends InvalidInput {
+  constructor() {
+    const message = 'the apiBase of a live account is a https host of weixin.qq.com; use mode sandbox for others'
+    super(message, {
+      code: 'accounts.api-base',
+      errors: [{ pointer: '/apiBase', code: 'accounts.api-base', message }]
+    })
+  }
+}

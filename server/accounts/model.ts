@@ -1,0 +1,87 @@
+import { Schema, type Connection } from 'mongoose'
+import type { AccountView, Interface } from '../../shared/account.js'
+
+/** One interface WeChat has shut for a while: 45009, a penalty, too many refusals. */
+export type Block = { until: Date; code: number | null; note: string }
+
+/** A mini-program or service account as it is stored. Secrets are sealed; everything else is settings. */
+export type AccountRow = {
+  _id: string
+  appId: string
+  kind: AccountView['kind']
+  mode: AccountView['mode']
+  name: string
+  sealedSecret: string
+  /** null: the installation's own default. */
+  apiBase: string | null
+  tokenApi: AccountView['tokenApi']
+  zone: string
+  state: AccountView['state']
+  disabledReason: string | null
+  paused: boolean
+  sources: AccountView['sources']
+  limits: { perSecond?: number; inFlight?: number; perDay?: { legacy?: number; subscribe?: number; service?: number } }
+  caps: { perPersonPerDay?: number | null; stopTransactional?: boolean }
+  quietHours: AccountView['quietHours']
+  serviceWindow: AccountView['serviceWindow']
+  reserveForTransactional: number
+  grantsFrom: AccountView['grantsFrom']
+  callback: {
+    sealedToken: string | null
+    sealedAesKey: string | null
+    mode: AccountView['callback']['mode']
+    format: AccountView['callback']['format']
+    relayTo: string | null
+    lastReceivedAt: Date | null
+  }
+  permissions: number[]
+  functions: AccountView['functions']
+  penalty: unknown
+  blocked: Partial<Record<Interface, Block>>
+  sharedUntil: Date | null
+  verifiedAt: Date | null
+  rev: number
+  createdAt: Date
+  updatedAt: Date
+}
+
+const anything = Schema.Types.Mixed
+
+const schema = new Schema<AccountRow>(
+  {
+    _id: { type: String, required: true },
+    appId: { type: String, required: true },
+    kind: { type: String, required: true },
+    mode: { type: String, required: true },
+    name: { type: String, required: true },
+    sealedSecret: { type: String, required: true },
+    apiBase: { type: String, default: null },
+    tokenApi: { type: String, required: true },
+    zone: { type: String, required: true },
+    state: { type: String, required: true },
+    disabledReason: { type: String, default: null },
+    paused: { type: Boolean, default: false },
+    sources: { type: anything, default: {} },
+    limits: { type: anything, default: {} },
+    caps: { type: anything, default: {} },
+    quietHours: { type: anything, default: null },
+    serviceWindow: { type: anything, required: true },
+    reserveForTransactional: { type: Number, default: 0 },
+    grantsFrom: { type: String, required: true },
+    callback: { type: anything, required: true },
+    permissions: { type: [Number], default: [] },
+    functions: { type: anything, default: {} },
+    penalty: { type: anything, default: null },
+    blocked: { type: anything, default: {} },
+    sharedUntil: { type: Date, default: null },
+    verifiedAt: { type: Date, default: null },
+    rev: { type: Number, required: true },
+    createdAt: { type: Date, required: true },
+    updatedAt: { type: Date, required: true }
+  },
+  { collection: 'accounts', autoIndex: false, minimize: false, versionKey: false }
+)
+schema.index({ appId: 1 }, { unique: true }) // one account an appId; also: whose push is this?
+schema.index({ createdAt: -1, _id: -1 }) // the list
+
+export const accountModel = (db: Connection) => db.model<AccountRow>('Account', schema)

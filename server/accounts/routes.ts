@@ -1,0 +1,95 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { AccountCreate, AccountPatch, AccountView } from '../../shared/account.js'
+import { PageQuery, pageOf } from '../../shared/page.js'
+import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { NotAllowed } from '../platform/errors.js'
+import { etagOf } from '../platform/etag.js'
+import { accountView, type Account, type Accounts } from './accounts.js'
+import type { VerifyAccount } from './verify.js'
+
+const params = z.object({ id: z.string() })
+const headers = z.object({ 'if-match': z.string().optional() }).loose()
+
+/** Connecting accounts by their secret, and their settings. `{id}` is our id or the appId. */
+export const accountRoutes: FastifyPluginAsyncZod<{
+  accounts: Accounts
+  verify: VerifyAccount
+  /** Drops the tokens of an account that left or got another secret. */
+  forgetToken: (accountId: string) => Promise<void>
+}> = async (app, { accounts, verify, forgetToken }) => {
+  const read = app.requireCaller({ scope: 'accounts:read' })
+  const write = app.requireCaller({ scope: 'accounts:write', role: 'operator' })
+
+  async function allowed(caller: Caller, idOrAppId: string): Promise<Account> {
+    const account = await accounts.get(idOrAppId)
+    mayUseAccount(caller, account.id)
+    return account
+  }
+
+  app.get(
+    '/v1/accounts',
+    { onRequest: read, schema: { querystring: PageQuery, response: { 200: pageOf(AccountView) } } },
+    async (request) => {
+      const { data, page } = await accounts.page(request.query, accountsOf(request.caller))
+      return { data: data.map(accountView), page }
+    }
+  )
+  app.post(
+    '/v1/accounts',
+    {
+      onRequest: write,
+      config: { idempotent: true },
+      schema: { body: AccountCreate, response: { 201: AccountView } }
+    },
+    async (request, reply) => {
+      if (accountsOf(request.caller) !== null) throw new NotAllowed('only callers of all accounts may add one')
+      const account = await accounts.create(request.body)
+      request.log.info({ accountId: account.id, appId: account.appId }, 'an account was connected')
+      return reply.code(201).header('etag', etagOf(account.rev)).send(accountView(account))
+    }
+  )
+  app.get(
+    '/v1/accounts/:id',
+    { onRequest: read, schema: { params, response: { 200: AccountView } } },
+    async (request, reply) => {
+      const account = await allowed(request.caller, request.params.id)
+      return reply.header('etag', etagOf(account.rev)).send(accountView(account))
+    }
+  )
+  app.patch(
+    '/v1/accounts/:id',
+    { onRequest: write, schema: { params, headers, body: AccountPatch, response: { 200: AccountView } } },
+    async (request, reply) => {
+      const { id } = await allowed(request.caller, request.params.id)
+      const account = await accounts.patch(id, request.body, request.headers['if-match'])
+      const { secret, apiBase, tokenApi, mode } = request.body
+      // A token got with the old secret or from another host may go on working, or not: start afresh.
+      if ([secret, apiBase, tokenApi, mode].some((value) => value !== undefined)) await forgetToken(id)
+      return reply.header('etag', etagOf(account.rev)).send(accountView(account))
+    }
+  )
+  app.delete(
+    '/v1/accounts/:id',
+    { onRequest: write, schema: { params, headers, response: { 204: z.null() } } },
+    async (request, reply) => {
+      const { id } = await allowed(request.caller, request.params.id)
+      await accounts.remove(id, request.headers['if-match'])
+      await forgetToken(id)
+      return reply.code(204).send(null)
+    }
+  )
+
+  const verbs = { verify, pause: accounts.pause, resume: accounts.resume }
+  for (const [name, verb] of Object.entries(verbs)) {
+    app.post(
+      `/v1/accounts/:id/${name}`,
+      { onRequest: write, schema: { params, response: { 200: AccountView } } },
+      async (request, reply) => {
+        const { id } = await allowed(request.caller, request.params.id)
+        const account = await verb(id)
+        return reply.header('etag', etagOf(account.rev)).send(accountView(account))
+      }
+    )
+  }
+}
