@@ -1,0 +1,353 @@
+import type { Connection } from 'mongoose'
+import type { Account, Accounts } from '../accounts/accounts.js'
+import type { Operation, Operations } from '../operations/operations.js'
+import type { PageQuery } from '../../shared/page.js'
+import type { TemplateCreate, TemplateKind, TemplateView } from '../../shared/template.js'
+import type { Clock } from '../platform/clock.js'
+import { AppError, InvalidInput, NotFound } from '../platform/errors.js'
+import type { Jobs } from '../platform/jobs.js'
+import type { Log } from '../platform/log.js'
+import { isDuplicateKey } from '../platform/mongo.js'
+import { listPage, type Page } from '../platform/page.js'
+import type { WechatApi } from '../wechat/api.js'
+import { expectOk } from '../wechat/expect-ok.js'
+import { createLibrary } from './library.js'
+import { templateModels, type TemplateRow } from './model.js'
+import { kindsOf, readTemplates, targetOf, type ReadTemplate } from './read.js'
+import { creationFaults } from './rules.js'
+
+/** A template as the rooms use it. `choices`: the values an enum field may take, by key. */
+export type Template = TemplateView & { choices: Record<string, string[]> }
+
+/** What one reading found, per kind; a kind that could not be read keeps its mirror. */
+export type SyncResult = {
+  kinds: Partial<Record<TemplateKind, { count: number } | { problem: string }>>
+  added: string[]
+  changed: string[]
+  removed: string[]
+}
+
+/** How fresh the mirror is. `ageMs` null: never read yet. */
+export type Freshness = { syncedAt: Date | null; ageMs: number | null; problem: string | null }
+
+export type TemplateParts = {
+  db: Connection
+  clock: Clock
+  log: Log
+  accounts: Accounts
+  wechat: WechatApi
+  jobs: Jobs
+  operations: Operations
+}
+
+/** WeChat's management calls have small daily quotas of their own: one reading a minute per account, whoever asks. */
+const READ_EVERY_MS = 60_000
+const REFRESH_MS = 3_600_000
+const CACHE_MS = 5_000
+const CACHE_SIZE = 2_000
+
+/** The account has no such interface (any more: legacy messages closed in 2020): no failure of this reading. */
+const CLOSED = new Set<unknown>([45103, 45109, 46101, 48001])
+
+class NoSuchTemplate extends NotFound {
+  constructor() {
+    super('the account has no such template', { code: 'templates.not-found' })
+  }
+}
+
+/** Message templates: they live on WeChat, and are mirrored here with their fields. */
+export function createTemplates(parts: TemplateParts) {
+  const { db, clock, log, accounts, wechat, jobs, operations } = parts
+  const { rows, syncs, ensureIndexes } = templateModels(db)
+  const cache = new Map<string, { template: Template | null; readAt: number }>()
+  const reading = new Map<string, Promise<SyncResult>>()
+
+  jobs.define('templates.sync', async ({ data }) => {
+    const operation = operations.resume(data.operationId)
+    try {
+      await operation.done(await sync(data.accountId))
+    } catch (error) {
+      await operation.failed(error)
+      if (!(error instanceof AppError)) throw error
+    }
+  })
+  jobs.define('templates.refresh', async ({ signal }) => {
+    for (const account of await accounts.list()) {
+      if (signal.aborted) return
+      if (account.state === 'disabled') continue
+      await sync(account.id).catch((error: unknown) =>
+        log.warn({ err: error, accountId: account.id }, 'templates could not be read')
+      )
+    }
+  })
+
+  const rowId = (accountId: string, templateId: string) => `${accountId}:${templateId}`
+
+  /** Reads one kind and brings the mirror up to it. Repeatable: rows first, then what was not named this time. */
+  async function mirror(account: Account, kind: TemplateKind, result: SyncResult): Promise<void> {
+    const startedAt = clock.now()
+    const read = await readTemplates(wechat, account, kind)
+    const known = new Map(
+      (await rows.find({ accountId: account.id, kind }).toArray()).map((row) => [row.templateId, row])
+    )
+    for (const each of read) {
+      const before = known.get(each.templateId)
+      if (before === undefined || before.state === 'deleted') result.added.push(each.templateId)
+      else if (before.content !== each.content || before.title !== each.title) result.changed.push(each.templateId)
+      await store(account.id, each, startedAt)
+    }
+    const named = new Set(read.map((each) => each.templateId))
+    // Only what was there before the reading began: one added meanwhile is not missing.
+    const gone = [...known.values()].filter(
+      (row) => row.state === 'live' && !named.has(row.templateId) && row.syncedAt <= startedAt
+    )
+    for (const row of gone) {
+      result.removed.push(row.templateId)
+      await rows.updateOne(
+        { _id: row._id, syncedAt: row.syncedAt },
+        { $set: { state: 'deleted', deletedAt: startedAt } }
+      )
+    }
+    result.kinds[kind] = { count: read.length }
+  }
+
+  async function store(accountId: string, read: ReadTemplate, syncedAt: Date): Promise<void> {
+    const { templateId, ...fields } = read
+    await rows.updateOne(
+      { _id: rowId(accountId, templateId) },
+      { $set: { ...fields, state: 'live', syncedAt, deletedAt: null }, $setOnInsert: { accountId, templateId } },
+      { upsert: true }
+    )
+  }
+
+  async function readAll(account: Account): Promise<SyncResult> {
+    const triedAt = clock.now()
+    const result: SyncResult = { kinds: {}, added: [], changed: [], removed: [] }
+    const problems: AppError[] = []
+    const closed: AppError[] = []
+    for (const kind of kindsOf(account)) {
+      try {
+        await mirror(account, kind, result)
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        result.kinds[kind] = { problem: error.message }
+        if (CLOSED.has(error.facts.errcode)) closed.push(error)
+        else problems.push(error)
+      }
+    }
+    cache.clear()
+    const first = problems[0]
+    await syncs.updateOne(
+      { _id: account.id },
+      { $set: { triedAt, problem: first?.message ?? null, ...(first === undefined && { syncedAt: triedAt }) } },
+      { upsert: true }
+    )
+    const { added, changed, removed } = result
+    if (added.length + changed.length + removed.length > 0) {
+      log.info({ accountId: account.id, added, changed, removed }, 'templates changed on WeChat')
+    }
+    if (problems.length + closed.length === kindsOf(account).length) throw first ?? closed[0]!
+    return result
+  }
+
+  /** Readings of one account by this process are shared. */
+  async function sync(accountId: string): Promise<SyncResult> {
+    const account = await accounts.get(accountId)
+    const running = reading.get(account.id)
+    if (running !== undefined) return running
+    const fresh = readAll(account).finally(() => reading.delete(account.id))
+    reading.set(account.id, fresh)
+    return fresh
+  }
+
+  /** Reads again unless somebody, in any process, tried within the last minute. */
+  async function freshen(accountId: string): Promise<void> {
+    const running = reading.get(accountId)
+    if (running !== undefined) return void (await running.catch(() => {}))
+    const now = clock.now()
+    const due = { _id: accountId, triedAt: { $lte: new Date(now.getTime() - READ_EVERY_MS) } }
+    const turn = await syncs.updateOne(due, { $set: { triedAt: now } })
+    if (turn.matchedCount === 0) {
+      try {
+        await syncs.insertOne({ _id: accountId, triedAt: now, syncedAt: null, problem: null })
+      } catch (error) {
+        if (isDuplicateKey(error)) return
+        throw error
+      }
+    }
+    await sync(accountId).catch((error: unknown) => {
+      if (!(error instanceof AppError)) throw error
+      log.warn({ err: error, accountId }, 'templates could not be read; their mirror is served')
+    })
+  }
+
+  async function freshness(accountId: string): Promise<Freshness> {
+    const row = await syncs.findOne({ _id: accountId })
+    const syncedAt = row?.syncedAt ?? null
+    const ageMs = syncedAt === null ? null : Math.max(0, clock.now().getTime() - syncedAt.getTime())
+    return { syncedAt, ageMs, problem: row?.problem ?? null }
+  }
+
+  async function stored(accountId: string, templateId: string): Promise<Template | null> {
+    const row = await rows.findOne({ _id: rowId(accountId, templateId) })
+    return row === null ? null : toTemplate(row)
+  }
+
+  /** The mirror's word, up to five seconds old; an unknown template is asked for on WeChat, at most once a minute. */
+  async function find(accountId: string, templateId: string): Promise<Template | null> {
+    const key = rowId(accountId, templateId)
+    const now = clock.now().getTime()
+    const cached = cache.get(key)
+    if (cached !== undefined && Math.abs(now - cached.readAt) < CACHE_MS) return cached.template
+    let template = await stored(accountId, templateId)
+    if (template === null) {
+      await freshen(accountId)
+      template = await stored(accountId, templateId)
+    }
+    if (cache.size >= CACHE_SIZE) cache.clear()
+    cache.set(key, { template, readAt: now })
+    return template
+  }
+
+  return {
+    /** Builds the indexes and sees to it that mirrors are read once an hour. */
+    async ready(): Promise<void> {
+      await ensureIndexes()
+      await jobs.every(REFRESH_MS, 'templates.refresh')
+    },
+
+    /**
+     * One template, also one deleted on WeChat (`state`), up to five seconds old. One we never saw is looked for on
+     * WeChat first. @throws NotFound templates.not-found; NoSuchAccount
+     */
+    async get(idOrAppId: string, templateId: string): Promise<Template> {
+      const account = await accounts.get(idOrAppId)
+      const template = await find(account.id, templateId)
+      if (template === null) throw new NoSuchTemplate()
+      return template
+    },
+
+    /** An account's live templates. With `live` they are read from WeChat unless that was done within a minute. */
+    async list(idOrAppId: string, { live = false } = {}): Promise<{ templates: Template[] } & Freshness> {
+      const account = await accounts.get(idOrAppId)
+      if (live) await freshen(account.id)
+      const found = await rows.find({ accountId: account.id, state: 'live' }).sort({ title: 1, _id: 1 }).toArray()
+      return { templates: found.map(toTemplate), ...(await freshness(account.id)) }
+    },
+
+    /** One page of the mirror. */
+    page(
+      filter: { accountIds: string[] | null; kind?: TemplateKind | undefined; state: 'live' | 'deleted' },
+      query: PageQuery
+    ): Promise<Page<Template>> {
+      const where = {
+        ...(filter.accountIds !== null && { accountId: { $in: filter.accountIds } }),
+        ...(filter.kind !== undefined && { kind: filter.kind }),
+        state: filter.state
+      }
+      const options = { filter: where, query, sortable: ['title', 'syncedAt'], defaultSort: 'title' }
+      return listPage<TemplateRow, Template>(rows, options, toTemplate)
+    },
+
+    freshen,
+    freshness,
+
+    /** Reads all kinds from WeChat now. @throws AppError when none could be read */
+    sync,
+
+    /** The same as long work to be watched. */
+    async startSync(idOrAppId: string): Promise<Operation> {
+      const account = await accounts.get(idOrAppId)
+      const operation = await operations.start('templates.sync', undefined, account.id)
+      await jobs.now('templates.sync', { operationId: operation.id, accountId: account.id })
+      return operation
+    },
+
+    /** Adds a template to the account on WeChat. @throws InvalidInput before WeChat is asked, or as WeChat answers */
+    async create(body: TemplateCreate): Promise<Template> {
+      const account = await accounts.get(body.accountId)
+      const errors = creationFaults(account.kind, body)
+      if (errors.length > 0) throw new InvalidInput(errors[0]!.message, { code: 'templates.cannot-add', errors })
+      const templateId = await add(account, body)
+      const result: SyncResult = { kinds: {}, added: [], changed: [], removed: [] }
+      await mirror(account, body.kind, result).catch((error: unknown) =>
+        log.warn({ err: error, accountId: account.id, templateId }, 'a new template could not be read back')
+      )
+      cache.clear()
+      const template = await stored(account.id, templateId)
+      if (template !== null) return template
+      // It exists on WeChat all the same; the next reading fills in its text.
+      const bare = { templateId, kind: body.kind, title: body.titleId, fields: [], content: '', example: '' }
+      await store(account.id, { ...bare, grantType: null, choices: {} }, clock.now())
+      return (await stored(account.id, templateId))!
+    },
+
+    /** Deletes it on WeChat; the mirror keeps it as deleted. @throws NotFound */
+    async remove(idOrAppId: string, templateId: string): Promise<void> {
+      const account = await accounts.get(idOrAppId)
+      const template = await find(account.id, templateId)
+      if (template === null) throw new NoSuchTemplate()
+      const target = targetOf(account)
+      const answer = await {
+        legacy: () => wechat.legacy.del(target, templateId),
+        subscribe: () => wechat.subscribe.delTemplate(target, templateId),
+        service: () => wechat.service.delPrivateTemplate(target, templateId)
+      }[template.kind]()
+      // 40037: gone already, which is what was asked for
+      if (!(answer.kind === 'answer' && answer.errcode === 40037)) expectOk<object>(answer)
+      const deletedAt = clock.now()
+      await rows.updateOne(
+        { _id: rowId(account.id, templateId), state: 'live' },
+        { $set: { state: 'deleted', deletedAt } }
+      )
+      cache.clear()
+    },
+
+    /**
+     * What an accept of this template is worth; null: WeChat knows no such template to subscribe to. While the mirror
+     * could not be read the unknown counts as one-time, so that no right is refused for our own failure.
+     */
+    async grantTypeOf(accountId: string, templateId: string): Promise<'once' | 'longTerm' | null> {
+      const template = await find(accountId, templateId)
+      if (template !== null) return template.grantType
+      const { syncedAt, problem } = await freshness(accountId)
+      return syncedAt === null || problem !== null ? 'once' : null
+    },
+
+    ...createLibrary({ wechat, accounts })
+  }
+
+  async function add(account: Account, body: TemplateCreate): Promise<string> {
+    const target = targetOf(account)
+    if (body.kind === 'legacy') {
+      return expectOk(await wechat.legacy.add(target, body.titleId, body.keywordIds ?? [])).template_id
+    }
+    if (body.kind === 'subscribe') {
+      return expectOk(await wechat.subscribe.addTemplate(target, body.titleId, body.keywordIds ?? [], body.sceneDesc))
+        .priTmplId
+    }
+    return expectOk(await wechat.service.addTemplate(target, body.titleId, body.keywordNames)).template_id
+  }
+}
+export type Templates = ReturnType<typeof createTemplates>
+
+const toTemplate = (row: TemplateRow): Template => ({
+  templateId: row.templateId,
+  accountId: row.accountId,
+  kind: row.kind,
+  title: row.title,
+  fields: row.fields,
+  content: row.content,
+  example: row.example,
+  grantType: row.grantType,
+  choices: row.choices ?? {},
+  state: row.state,
+  syncedAt: row.syncedAt,
+  deletedAt: row.deletedAt
+})
+
+/** A template as REST shows it. */
+export function templateView(template: Template): TemplateView {
+  const { choices: _choices, ...view } = template
+  return view
+}
