@@ -1,0 +1,466 @@
+import type { Connection } from 'mongoose'
+import type { Collection } from 'mongodb'
+import type { Clock } from '../platform/clock.js'
+import type { Sealer } from '../platform/sealing.js'
+import { newId } from '../platform/ids.js'
+import { DAY_MS, NEVER, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
+import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
+import type { TemplateKind } from '../../shared/template.js'
+import { createHolds, fits } from './holds.js'
+import { credentialModel, type CredentialRow } from './model.js'
+import { policyOf, refusalOf, sourcesOf, worth, type PolicyOverride } from './terms.js'
+
+/** What the credentials room must know of an account. */
+export type CredentialAccount = {
+  id: string
+  mode: 'live' | 'sandbox'
+  sources: Partial<Record<Source, PolicyOverride>>
+  grantsFrom: 'phone' | 'events'
+}
+
+/** One catch, with its time already on our clock. */
+export type Catch = {
+  id: string
+  recipientId: string
+  source: 'form' | 'payment' | 'grant'
+  value?: string
+  templateId?: string
+  result?: string
+  orderId?: string
+  place?: string
+  caughtAt: Date
+}
+
+/** Who a message is for and what may carry it. */
+export type Place = { recipientId: string; channel: TemplateKind; templateId: string }
+
+export type GrantType = (accountId: string, templateId: string) => Promise<'once' | 'longTerm' | null>
+
+/** A right to be minted by something WeChat pushed (follow, scan, menu, reply, a granted popup). */
+export type Mint = { recipientId: string; source: Source; at: Date; key: string; templateId?: string | null }
+
+/**
+ * Rights to send: keeping them, holding and letting go of them. `wake` is called with recipients who may have got a
+ * send (their parked messages look again); the messages room listens to it.
+ */
+export function createCredentials({
+  db,
+  clock,
+  sealer,
+  grantType
+}: {
+  db: Connection
+  clock: Clock
+  sealer: Sealer
+  grantType: GrantType
+}) {
+  const model = credentialModel(db)
+  const rows = model.collection as unknown as Collection<CredentialRow>
+  const holds = createHolds({ rows, clock })
+  const orders = db.collection('paidOrders') as unknown as Collection<{ _id: string; paidAt: Date; removeAt: Date }>
+  let wake: (accountId: string, recipientIds: string[]) => Promise<void> = async () => {}
+
+  const paidId = (accountId: string, orderId: string) => sealer.hash('paid', accountId, orderId)
+
+  function rowOf(
+    account: CredentialAccount,
+    item: Mint & { hash: string },
+    sends: number | null,
+    expiresAt: Date
+  ): CredentialRow {
+    const now = clock.now()
+    return {
+      _id: newId(),
+      accountId: account.id,
+      recipientId: item.recipientId,
+      hash: item.hash,
+      source: item.source,
+      templateId: item.templateId ?? null,
+      sealed: null,
+      orderId: null,
+      place: null,
+      state: 'live',
+      why: null,
+      unlimited: sends === null,
+      sends: sends ?? 0,
+      sendsLeft: sends ?? 0,
+      held: 0,
+      spent: 0,
+      holds: [],
+      spentBy: [],
+      heldAt: null,
+      defers: 0,
+      caughtAt: item.at,
+      mintedAt: now,
+      liveAt: now,
+      notBefore: now,
+      expiresAt,
+      removeAt: removalOf(expiresAt, now),
+      history: [{ at: now, what: 'captured', m: null }],
+      createdAt: now
+    }
+  }
+
+  /** C1's last half and C2: a pending payment whose order was confirmed before becomes live. */
+  async function settlePaid(account: CredentialAccount, pending: CredentialRow[]): Promise<void> {
+    const waiting = pending.filter((row) => row.orderId !== null)
+    if (waiting.length === 0) return
+    const ids = waiting.map((row) => paidId(account.id, row.orderId!))
+    const paid = new Set((await orders.find({ _id: { $in: ids } }).toArray()).map((row) => row._id))
+    for (const row of waiting)
+      if (paid.has(paidId(account.id, row.orderId!))) await activate({ accountId: account.id, orderId: row.orderId! })
+  }
+
+  /** C2: pending payments of this order (or this very row) become live, usable once WeChat had time to learn of it. */
+  async function activate(which: { accountId: string; orderId?: string; _id?: string }): Promise<CredentialRow[]> {
+    const now = clock.now()
+    const filter = { ...which, state: 'pending' as const }
+    const found = await rows.find(filter).toArray()
+    for (const row of found) {
+      await rows.updateOne({ accountId: row.accountId, recipientId: row.recipientId, _id: row._id, state: 'pending' }, [
+        {
+          $set: {
+            state: 'live',
+            liveAt: now,
+            notBefore: new Date(now.getTime() + PAYMENT_SETTLE_MS),
+            expiresAt: '$lifeEnds',
+            removeAt: { $add: ['$lifeEnds', 30 * DAY_MS] }
+          }
+        }
+      ])
+      await wake(row.accountId, [row.recipientId])
+    }
+    return found
+  }
+
+  /** What one catch becomes; a refusal, or the row to insert. */
+  async function judge(
+    account: CredentialAccount,
+    item: Catch
+  ): Promise<{ refused: RefusedReason } | { row: CredentialRow; paid: boolean }> {
+    const refused = refusalOf(item, account.mode === 'sandbox')
+    if (refused !== null) return { refused }
+    let source: Source = item.source
+    if (item.source === 'grant') {
+      const type = await grantType(account.id, item.templateId!)
+      if (type === null) return { refused: 'unknownTemplate' }
+      if (account.grantsFrom !== 'phone') return { refused: 'rejected' } // one tap, one grant: the pushed events mint here
+      if (type === 'longTerm') source = 'longTermGrant'
+    }
+    const policy = policyOf(source, account.sources)
+    if (policy === null) return { refused: 'overQuota' }
+    const now = clock.now()
+    const life = worth(policy, item.caughtAt, now)
+    if (life === null) return { refused: 'expired' }
+    const mock = /^the formId is/i.test(item.value ?? '')
+    const hash =
+      source === 'longTermGrant'
+        ? sealer.hash('longTerm', item.templateId!)
+        : source === 'grant'
+          ? sealer.hash('grant', item.templateId!, item.id)
+          : // a mock is the same for every tap: its item id makes it one of a kind
+            sealer.hash(source, item.value!, mock ? item.id : '')
+    const pending = item.source === 'payment' && item.result === 'pending'
+    const row = rowOf(
+      account,
+      { recipientId: item.recipientId, source, at: item.caughtAt, key: item.id, hash, templateId: item.templateId },
+      life.sends,
+      life.expiresAt
+    )
+    row.caughtAt = item.caughtAt
+    row.sealed = item.value === undefined ? null : sealer.seal(mock ? `${item.value} ${item.id}` : item.value)
+    row.orderId = item.orderId ?? null
+    row.place = item.place ?? null
+    if (item.source === 'payment') row.notBefore = new Date(now.getTime() + PAYMENT_SETTLE_MS)
+    if (pending) {
+      const gone = new Date(now.getTime() + PAYMENT_PENDING_MS)
+      Object.assign(row, {
+        state: 'pending',
+        liveAt: null,
+        lifeEnds: life.expiresAt,
+        expiresAt: gone,
+        removeAt: new Date(gone.getTime() + 30 * DAY_MS)
+      })
+    }
+    return { row, paid: item.source === 'payment' && !pending }
+  }
+
+  /** longTermGrant and the window sources: one row per (recipient, source, template), its life only ever moved forward. */
+  async function extend(row: CredentialRow): Promise<'stored' | 'duplicate'> {
+    const which = { accountId: row.accountId, recipientId: row.recipientId, hash: row.hash }
+    const answer = await rows.updateOne(
+      { ...which, mintedAt: { $lt: row.mintedAt } },
+      {
+        $set: { state: 'live', why: null, mintedAt: row.mintedAt, caughtAt: row.caughtAt },
+        $max: { expiresAt: row.expiresAt, removeAt: row.removeAt }
+      }
+    )
+    return answer.matchedCount > 0 ? 'stored' : 'duplicate'
+  }
+
+  async function insert(made: CredentialRow[]): Promise<Set<string>> {
+    const duplicates = new Set<string>()
+    if (made.length === 0) return duplicates
+    try {
+      await rows.insertMany(made, { ordered: false })
+    } catch (error) {
+      const writeErrors = (error as { writeErrors?: { index: number; code: number }[] }).writeErrors
+      const list = writeErrors === undefined ? [] : Array.isArray(writeErrors) ? writeErrors : [writeErrors]
+      if (list.length === 0 || list.some((each) => each.code !== 11000)) throw error
+      for (const each of list) duplicates.add(made[each.index]!._id)
+    }
+    return duplicates
+  }
+
+  async function usableRows(accountId: string, places: Place[], now: Date): Promise<Map<string, CredentialRow[]>> {
+    const out = new Map<string, CredentialRow[]>()
+    if (places.length === 0) return out
+    const recipientIds = [...new Set(places.map((place) => place.recipientId))]
+    for (const row of await rows
+      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live', expiresAt: { $gt: now } })
+      .toArray()) {
+      const list = out.get(row.recipientId)
+      if (list === undefined) out.set(row.recipientId, [row])
+      else list.push(row)
+    }
+    return out
+  }
+
+  return {
+    holds,
+
+    /** Builds the indexes. */
+    ready: async () => {
+      await model.createIndexes()
+      await orders.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0 })
+    },
+
+    /** Registers who is told when recipients may have got a send. */
+    onWake(listener: typeof wake) {
+      wake = listener
+    },
+
+    /**
+     * Keeps what phones or backends caught (ledger C1), a verdict per item. Repeating a batch is harmless: the second
+     * time everything is `duplicate`. One bad item stops none of the others.
+     */
+    async keep(account: CredentialAccount, items: Catch[]): Promise<ItemVerdict[]> {
+      const verdicts: ItemVerdict[] = []
+      const made: CredentialRow[] = []
+      const paidAgain: CredentialRow[] = []
+      const place = new Map<string, number>()
+      for (const item of items) {
+        const judged = await judge(account, item)
+        if ('refused' in judged) {
+          verdicts.push({ id: item.id, verdict: 'refused', reason: judged.refused })
+          continue
+        }
+        place.set(judged.row._id, verdicts.length)
+        verdicts.push({ id: item.id, verdict: 'stored' })
+        made.push(judged.row)
+        if (judged.paid) paidAgain.push(judged.row)
+      }
+      const duplicates = await insert(made)
+      for (const row of made) {
+        if (!duplicates.has(row._id)) continue
+        const verdict = row.source === 'longTermGrant' ? await extend(row) : 'duplicate'
+        verdicts[place.get(row._id)!]!.verdict = verdict
+      }
+      // the same prepay_id handed in again, now as paid: C2
+      for (const row of paidAgain) {
+        if (!duplicates.has(row._id)) continue
+        const old = await rows.findOne({
+          accountId: row.accountId,
+          recipientId: row.recipientId,
+          hash: row.hash,
+          state: 'pending'
+        })
+        if (old !== null) await activate({ accountId: row.accountId, _id: old._id })
+      }
+      await settlePaid(
+        account,
+        made.filter((row) => row.state === 'pending')
+      )
+      // M6 in both cases: the first try may have died before it
+      if (made.length > 0) await wake(account.id, [...new Set(made.map((row) => row.recipientId))])
+      return verdicts
+    },
+
+    /** Mints what WeChat's pushes give: follow, scan, menu, reply, servicePayment, a granted popup. Repeatable by `key`. */
+    async mint(account: CredentialAccount, mint: Mint): Promise<'stored' | 'duplicate' | 'refused'> {
+      const policy = policyOf(mint.source, account.sources)
+      if (policy === null) return 'refused'
+      const life = worth(policy, mint.at, clock.now())
+      if (life === null) return 'refused'
+      const window = life.sends === null
+      const hash = window
+        ? sealer.hash('window', mint.source, mint.templateId ?? '')
+        : sealer.hash(mint.source, mint.templateId ?? '', mint.key)
+      const row = rowOf(account, { ...mint, hash }, life.sends, life.expiresAt)
+      row.mintedAt = mint.at
+      const duplicates = await insert([row])
+      const verdict = duplicates.size === 0 ? 'stored' : window ? await extend(row) : 'duplicate'
+      await wake(account.id, [mint.recipientId])
+      return verdict
+    },
+
+    /** The person took a subscription back at `asOf`: what was granted before it is gone. */
+    burnWithdrawn: (which: { accountId: string; recipientId: string; templateId: string; asOf: Date }) =>
+      holds.burnGrants({ ...which, why: 'withdrawn' }),
+
+    /** A backend says an order was paid; before or after the phone's report, once or often. @returns how many came alive */
+    async confirm(account: CredentialAccount, order: { orderId: string; paidAt: Date }): Promise<number> {
+      const removeAt = new Date(clock.now().getTime() + 8 * DAY_MS)
+      await orders.updateOne(
+        { _id: paidId(account.id, order.orderId) },
+        { $setOnInsert: { paidAt: order.paidAt, removeAt } },
+        { upsert: true }
+      )
+      return (await activate({ accountId: account.id, orderId: order.orderId })).length
+    },
+
+    /** Tells the listener that these recipients may have got a send back. */
+    awake: (accountId: string, recipientIds: string[]) => wake(accountId, recipientIds),
+
+    /** Of these recipients, those who hold a right that could carry this template now. */
+    async reachable(
+      accountId: string,
+      recipientIds: string[],
+      channel: TemplateKind,
+      templateId: string
+    ): Promise<Set<string>> {
+      const now = clock.now()
+      const out = new Set<string>()
+      for (let i = 0; i < recipientIds.length; i += 1000) {
+        const part = recipientIds.slice(i, i + 1000)
+        const live = await rows
+          .find({ accountId, recipientId: { $in: part }, state: 'live', expiresAt: { $gt: now } })
+          .toArray()
+        for (const row of live) {
+          const usable = { ...row, notBefore: now }
+          if ((row.unlimited || row.sendsLeft > 0) && fits(usable, { channel, templateId }, now))
+            out.add(row.recipientId)
+        }
+      }
+      return out
+    },
+
+    /** Of these places, the recipients who hold a right that could carry their message now. */
+    async reachableAny(accountId: string, places: Place[]): Promise<string[]> {
+      const now = clock.now()
+      const usable = await usableRows(accountId, places, now)
+      const fit = (place: Place) =>
+        (usable.get(place.recipientId) ?? []).some(
+          (row) => (row.unlimited || row.sendsLeft > 0) && fits(row, place, now)
+        )
+      return [...new Set(places.filter(fit).map((place) => place.recipientId))]
+    },
+
+    /** When the last of the rights that could carry their message dies, by recipient. */
+    async lastExpiry(accountId: string, places: Place[]): Promise<Map<string, Date>> {
+      const now = clock.now()
+      const usable = await usableRows(accountId, places, now)
+      const out = new Map<string, Date>()
+      for (const place of places) {
+        const ends = (usable.get(place.recipientId) ?? [])
+          .filter((row) => fits(row, place, now))
+          .map((row) => row.expiresAt.getTime())
+        if (ends.length > 0) out.set(place.recipientId, new Date(Math.max(...ends)))
+      }
+      return out
+    },
+
+    /** How many sends a person has left, by source, for the phone's own status page. */
+    async sendsLeft(accountId: string, recipientId: string) {
+      const now = clock.now()
+      const live = await rows.find({ accountId, recipientId, state: 'live', expiresAt: { $gt: now } }).toArray()
+      const sum = (source: Source) =>
+        live.filter((row) => row.source === source).reduce((n, row) => n + row.sendsLeft, 0)
+      const grants: Record<string, number> = {}
+      for (const row of live)
+        if (row.source === 'grant') grants[row.templateId!] = (grants[row.templateId!] ?? 0) + row.sendsLeft
+      return { form: sum('form'), payment: sum('payment'), grants }
+    },
+
+    /** Rights by source, state and day, with what they are worth; for reports. Days are those of Asia/Shanghai. */
+    async stats(accountId: string, by: ('source' | 'day' | 'place' | 'state')[]) {
+      const now = clock.now()
+      const id: Record<string, unknown> = {}
+      for (const field of by) {
+        id[field] =
+          field === 'day'
+            ? { $dateToString: { date: '$caughtAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } }
+            : `$${field}`
+      }
+      const groups = await rows
+        .aggregate([
+          { $match: { accountId } },
+          {
+            $group: {
+              _id: id,
+              captured: { $sum: 1 },
+              sendsLeft: {
+                $sum: {
+                  $cond: [{ $and: [{ $eq: ['$state', 'live'] }, { $gt: ['$expiresAt', now] }] }, '$sendsLeft', 0]
+                }
+              },
+              spent: { $sum: '$spent' },
+              held: { $sum: '$held' },
+              wasted: { $sum: { $cond: [{ $lte: ['$expiresAt', now] }, '$sendsLeft', 0] } }
+            }
+          }
+        ])
+        .toArray()
+      return groups.map(({ _id, ...numbers }) => ({ ...(_id as object), ...numbers }))
+    },
+
+    /** Sends that expire on each of the next `days` days (Asia/Shanghai), by source. */
+    async forecast(accountId: string, days: number) {
+      const now = clock.now()
+      const until = new Date(now.getTime() + days * DAY_MS)
+      const groups = await rows
+        .aggregate([
+          { $match: { accountId, state: 'live', expiresAt: { $gt: now, $lte: until } } },
+          {
+            $group: {
+              _id: {
+                day: { $dateToString: { date: '$expiresAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } },
+                source: '$source'
+              },
+              sends: { $sum: '$sendsLeft' }
+            }
+          },
+          { $sort: { '_id.day': 1, '_id.source': 1 } }
+        ])
+        .toArray()
+      return groups.map((group) => ({
+        day: group._id.day as string,
+        source: group._id.source as string,
+        expiring: group.sends as number
+      }))
+    },
+
+    /** Rights of an erased person: nothing of them can be sent any more, and their values are gone. */
+    async erase(recipientIds: string[]): Promise<void> {
+      await rows.updateMany(
+        { recipientId: { $in: recipientIds } },
+        { $set: { state: 'dead', why: 'erased', sealed: null, orderId: null } }
+      )
+    },
+
+    /** One row, or null. */
+    byId: (id: string) => rows.findOne({ _id: id }),
+
+    /** The collection, for lists and sweeps of this process. */
+    rows,
+    sourcesOf
+  }
+}
+export type Credentials = ReturnType<typeof createCredentials>
+
+/** When a row may be removed: 30 days after expiry; what never expires is dated from its last use. */
+function removalOf(expiresAt: Date, now: Date): Date {
+  return expiresAt.getTime() === NEVER.getTime()
+    ? new Date(NEVER)
+    : new Date(Math.max(expiresAt.getTime(), now.getTime()) + 30 * DAY_MS)
+}

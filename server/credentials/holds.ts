@@ -1,0 +1,357 @@
+import type { Collection } from 'mongodb'
+import type { Clock } from '../platform/clock.js'
+import type { CredentialRow } from './model.js'
+import { DAY_MS, MARGIN_MS, NEVER } from '../../shared/limits.js'
+import type { Source } from '../../shared/credential.js'
+import type { TemplateKind } from '../../shared/template.js'
+import { marginMs, sourcesOf } from './terms.js'
+
+/** Who wants a send: message `m` at lease number `n`; the hold is named `m.n`. */
+export type Want = {
+  m: string
+  n: number
+  accountId: string
+  recipientId: string
+  channel: TemplateKind
+  templateId: string
+  /** Sends of this person that must stay for transactional messages; 0 for transactional ones. */
+  leave: number
+  /** Sources not to be touched now (switched off, punished). */
+  without?: readonly Source[]
+}
+
+/** What a message got: the credential, its name for the hold, and the sealed value to send with. */
+export type Held = {
+  credentialId: string
+  h: string
+  source: Source
+  sealed: string | null
+  unlimited: boolean
+  perDay: boolean
+  expiresAt: Date
+}
+export type HoldAnswer = Held | 'none' | 'busy'
+
+/** How a hold is let go of. */
+export type Release = 'spend' | 'refund' | 'burn' | 'burnAll' | 'defer' | 'return'
+export type Letting = {
+  accountId: string
+  recipientId: string
+  templateId: string
+  credentialId: string | null
+  source: Source | 'none'
+  h: string
+  release: Release
+  /** burnAll: grants minted before this are gone (the refused attempt's sentAt). */
+  asOf: Date | null
+  why: string | null
+}
+
+export const holdName = (m: string, n: number) => `${m}.${n}`
+
+/** `m.n` apart; ids hold no dot. */
+export function parseHold(h: string): { m: string; n: number } {
+  const dot = h.lastIndexOf('.')
+  return { m: h.slice(0, dot), n: Number(h.slice(dot + 1)) }
+}
+
+/** Soonest to expire first; on a tie single-use before multi-use; then by id, so that every process chooses alike. */
+export function inOrder(a: CredentialRow, b: CredentialRow): number {
+  return (
+    a.expiresAt.getTime() - b.expiresAt.getTime() ||
+    Number(a.unlimited) - Number(b.unlimited) ||
+    a.sends - b.sends ||
+    (a._id < b._id ? -1 : 1)
+  )
+}
+
+/** May this credential carry a message of that template at `now`? (C3's filter, without the counts.) */
+export function fits(
+  row: CredentialRow,
+  want: { channel: TemplateKind; templateId: string; without?: readonly Source[] },
+  now: Date
+): boolean {
+  return (
+    row.state === 'live' &&
+    sourcesOf(want.channel).includes(row.source) &&
+    !(want.without ?? []).includes(row.source) &&
+    (want.channel !== 'subscribe' || row.templateId === want.templateId) &&
+    row.notBefore <= now &&
+    row.expiresAt.getTime() > now.getTime() + marginMs(row.source)
+  )
+}
+
+/** Spent and burned rows are kept this long at most. */
+const kept = (now: Date) => new Date(now.getTime() + 180 * DAY_MS)
+
+const line = (at: Date, what: string, m: string | null) => ({ history: { $each: [{ at, what, m }], $slice: -20 } })
+
+/**
+ * Holding and letting go, write by write (docs/ledger.md C). Each update is one conditional command on one document;
+ * all of them may be repeated.
+ */
+export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; clock: Clock }) {
+  const key = (want: { accountId: string; recipientId: string }) => ({
+    accountId: want.accountId,
+    recipientId: want.recipientId
+  })
+
+  /** One try for all wants: read, assign in memory, one unordered bulkWrite, read back. */
+  async function tryHold(wants: Want[]): Promise<Map<string, HoldAnswer>> {
+    const answers = new Map<string, HoldAnswer>()
+    const now = clock.now()
+    const accountId = wants[0]!.accountId
+    const recipientIds = [...new Set(wants.map((want) => want.recipientId))]
+    const live = await rows.find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }).toArray()
+    const byRecipient = new Map<string, CredentialRow[]>()
+    for (const row of live.sort(inOrder)) {
+      const list = byRecipient.get(row.recipientId)
+      if (list === undefined) byRecipient.set(row.recipientId, [row])
+      else list.push(row)
+    }
+    const ops: any[] = []
+    const chosen: { want: Want; row: CredentialRow }[] = []
+    for (const want of wants) {
+      const name = holdName(want.m, want.n)
+      const mine = byRecipient.get(want.recipientId) ?? []
+      // C4: a hold of an earlier lease of mine that no row ever named
+      const orphan = mine.find((row) => row.holds.some((h) => parseHold(h).m === want.m))
+      if (orphan !== undefined) {
+        const h = orphan.holds.find((each) => parseHold(each).m === want.m)!
+        if (parseHold(h).n > want.n) {
+          answers.set(want.m, 'busy') // somebody newer has it: I was replaced
+          continue
+        }
+        if (h === name || fits(orphan, want, now)) {
+          if (h !== name)
+            ops.push({
+              updateOne: {
+                filter: { ...key(want), _id: orphan._id, state: 'live', holds: h },
+                update: { $set: { 'holds.$': name, heldAt: now } }
+              }
+            })
+          chosen.push({ want, row: orphan })
+          continue
+        }
+        ops.push(refund({ ...key(want), credentialId: orphan._id, h }, now))
+      }
+      const free = mine.filter((row) => fits(row, want, now) && (row.unlimited || row.sendsLeft > 0))
+      if (want.leave > 0) {
+        const left = free.reduce((sum, row) => sum + (row.unlimited ? Infinity : row.sendsLeft), 0)
+        if (left - 1 < want.leave) {
+          answers.set(want.m, 'none')
+          continue
+        }
+      }
+      const row = free[0]
+      if (row === undefined) {
+        answers.set(want.m, 'none')
+        continue
+      }
+      chosen.push({ want, row })
+      if (row.unlimited) continue // takes no hold; the message row names it all the same
+      row.sendsLeft -= 1
+      ops.push({
+        updateOne: {
+          filter: {
+            ...key(want),
+            _id: row._id,
+            state: 'live',
+            sendsLeft: { $gt: 0 },
+            expiresAt: { $gt: new Date(now.getTime() + marginMs(row.source)) },
+            notBefore: { $lte: now },
+            holds: { $ne: name }
+          },
+          update: { $inc: { sendsLeft: -1, held: 1 }, $push: { holds: name }, $set: { heldAt: now } }
+        }
+      })
+    }
+    if (ops.length > 0) await rows.bulkWrite(ops, { ordered: false })
+    const limited = [...new Set(chosen.filter(({ row }) => !row.unlimited).map(({ row }) => row._id))]
+    const back = new Map<string, CredentialRow>()
+    if (limited.length > 0) {
+      const read = await rows
+        .find(
+          { accountId, _id: { $in: limited } },
+          { projection: { holds: 1, sendsLeft: 1, state: 1, recipientId: 1 } }
+        )
+        .toArray()
+      for (const row of read) back.set(row._id, row as CredentialRow)
+    }
+    for (const { want, row } of chosen) {
+      const name = holdName(want.m, want.n)
+      const won = row.unlimited || (back.get(row._id)?.holds.includes(name) ?? false)
+      if (!won) {
+        answers.set(want.m, 'busy')
+        continue
+      }
+      answers.set(want.m, {
+        credentialId: row._id,
+        h: name,
+        source: row.source,
+        sealed: row.sealed,
+        unlimited: row.unlimited,
+        perDay: row.source === 'menu' || row.source === 'reply',
+        expiresAt: row.expiresAt
+      })
+    }
+    return answers
+  }
+
+  const refund = (letting: { accountId: string; recipientId: string; credentialId: string; h: string }, now: Date) => ({
+    updateOne: {
+      filter: { ...key(letting), _id: letting.credentialId, holds: letting.h },
+      update: { $pull: { holds: letting.h }, $inc: { sendsLeft: 1, held: -1 }, $push: line(now, 'refunded', letting.h) }
+    }
+  })
+
+  /** C5–C9, C11 as bulk operations. */
+  function letGo(letting: Letting, now: Date): any[] {
+    const { credentialId: id, h } = letting
+    if (id === null) return []
+    const filter = { ...key(letting), _id: id, holds: h }
+    switch (letting.release) {
+      case 'spend':
+        return [
+          {
+            updateOne: {
+              filter,
+              update: {
+                $pull: { holds: h },
+                $inc: { held: -1, spent: 1 },
+                $push: { spentBy: h, ...line(now, 'spent', h) },
+                $min: { removeAt: kept(now) } // grants have no expiry to be dated from
+              }
+            }
+          }
+        ]
+      case 'refund':
+        return [refund({ ...key(letting), credentialId: id, h }, now)]
+      case 'burn':
+        return [
+          {
+            updateOne: {
+              filter,
+              update: {
+                $pull: { holds: h },
+                $inc: { held: -1 },
+                $set: { state: 'dead', why: letting.why ?? 'burned' },
+                $min: { removeAt: kept(now) },
+                $push: line(now, 'burned', h)
+              }
+            }
+          }
+        ]
+      case 'burnAll':
+        return [
+          burnGrants(
+            { ...key(letting), templateId: letting.templateId, asOf: letting.asOf ?? now, why: letting.why ?? '43101' },
+            now
+          ),
+          // what is left of the refused hold: a grant tapped after the attempt keeps its send
+          { updateOne: { filter, update: { $pull: { holds: h }, $inc: { held: -1 } } } }
+        ]
+      case 'defer':
+        return [
+          {
+            updateOne: {
+              filter,
+              update: [
+                {
+                  $set: {
+                    holds: { $filter: { input: '$holds', as: 'h', cond: { $ne: ['$$h', h] } } },
+                    sendsLeft: { $add: ['$sendsLeft', 1] },
+                    held: { $subtract: ['$held', 1] },
+                    notBefore: { $add: [now, { $multiply: [10_000, { $pow: [2, { $ifNull: ['$defers', 0] }] }] }] },
+                    defers: { $add: [{ $ifNull: ['$defers', 0] }, 1] }
+                  }
+                }
+              ]
+            }
+          }
+        ]
+      case 'return':
+        return [
+          refund({ ...key(letting), credentialId: id, h }, now),
+          {
+            updateOne: {
+              filter: { ...key(letting), _id: id, spentBy: h },
+              update: {
+                $pull: { spentBy: h },
+                $inc: { spent: -1, sendsLeft: 1 },
+                $push: line(now, 'returned', h),
+                ...(letting.source === 'grant' ? { $set: { removeAt: NEVER } } : {})
+              }
+            }
+          }
+        ]
+    }
+  }
+
+  const burnGrants = (
+    which: { accountId: string; recipientId: string; templateId: string; asOf: Date; why: string },
+    now: Date
+  ): any => ({
+    updateMany: {
+      filter: {
+        ...key(which),
+        templateId: which.templateId,
+        source: { $in: ['grant', 'longTermGrant'] },
+        state: 'live',
+        mintedAt: { $lt: which.asOf }
+      },
+      update: {
+        $set: { state: 'dead', why: which.why, removeAt: kept(now) },
+        $push: line(now, `burned ${which.why}`, null)
+      }
+    }
+  })
+
+  return {
+    /**
+     * Takes one send for each message off what dies first; two processes never share one. 'none': no credential fits;
+     * 'busy': others were quicker twice (look again soon). Repeating it with the same names changes nothing.
+     */
+    async hold(wants: Want[]): Promise<Map<string, HoldAnswer>> {
+      if (wants.length === 0) return new Map()
+      const answers = await tryHold(wants)
+      const lost = wants.filter((want) => answers.get(want.m) === 'busy')
+      if (lost.length > 0) for (const [m, answer] of await tryHold(lost)) answers.set(m, answer)
+      return answers
+    },
+
+    /** Lets go of holds, each as told; returns the recipients who may have got a send back (wake their parked messages). */
+    async letGo(lettings: Letting[]): Promise<string[]> {
+      const now = clock.now()
+      const ops = lettings.flatMap((letting) => letGo(letting, now))
+      if (ops.length > 0) await rows.bulkWrite(ops, { ordered: true })
+      const gives: Release[] = ['refund', 'defer', 'return']
+      return [
+        ...new Set(lettings.filter((letting) => gives.includes(letting.release)).map((letting) => letting.recipientId))
+      ]
+    },
+
+    /** C8 by itself: a pushed withdrawal burns what was minted before it. */
+    async burnGrants(which: { accountId: string; recipientId: string; templateId: string; asOf: Date; why: string }) {
+      await rows.bulkWrite([burnGrants(which, clock.now())])
+    },
+
+    /** The sealed values behind holds already named by rows (resends of messages in doubt, and held ones taken up again). */
+    async values(accountId: string, ids: string[]): Promise<Map<string, CredentialRow>> {
+      if (ids.length === 0) return new Map()
+      const found = await rows.find({ accountId, _id: { $in: ids } }).toArray()
+      return new Map(found.map((row) => [row._id, row]))
+    },
+
+    /** C10: holds older than five minutes, for the sweep to ask whether anybody still names them. */
+    async forgotten(limit: number): Promise<CredentialRow[]> {
+      const before = new Date(clock.now().getTime() - 5 * MARGIN_MS)
+      return rows
+        .find({ held: { $gt: 0 }, heldAt: { $lt: before } })
+        .sort({ heldAt: 1 })
+        .limit(limit)
+        .toArray()
+    }
+  }
+}
+export type Holds = ReturnType<typeof createHolds>

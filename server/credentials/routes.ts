@@ -1,0 +1,192 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { accountsOf, mayUseAccount } from '../platform/auth.js'
+import { NotFound } from '../platform/errors.js'
+import { listPage } from '../platform/page.js'
+import type { Sealer } from '../platform/sealing.js'
+import type { Account, Accounts } from '../accounts/accounts.js'
+import {
+  CredentialConfirm,
+  CredentialDetail,
+  CredentialsPost,
+  CredentialState,
+  CredentialView,
+  Source,
+  Verdicts,
+  type ItemVerdict
+} from '../../shared/credential.js'
+import { Instant } from '../../shared/instant.js'
+import { NEVER } from '../../shared/limits.js'
+import { pageOf, PageQuery, wordList } from '../../shared/page.js'
+import type { Credentials } from './credentials.js'
+import { parseHold } from './holds.js'
+import type { CredentialRow } from './model.js'
+
+const ListQuery = PageQuery.extend({
+  accountId: z.string(),
+  recipientId: z.string().optional(),
+  source: wordList(Source.options).optional(),
+  state: wordList(CredentialState.options).optional(),
+  templateId: z.string().optional(),
+  'expiresAt[lt]': Instant.optional()
+})
+const groupBy = wordList(['source', 'day', 'place', 'state'] as const)
+const Stats = z.object({
+  groups: z.array(
+    z.object({
+      source: z.string().optional(),
+      day: z.string().optional(),
+      place: z.string().nullable().optional(),
+      state: z.string().optional(),
+      captured: z.int(),
+      sendsLeft: z.int(),
+      spent: z.int(),
+      held: z.int(),
+      wasted: z.int()
+    })
+  ),
+  /** What was handed in, as `source:verdict` or `source:reason`. */
+  verdicts: z.record(z.string(), z.int())
+})
+const Forecast = z.object({ days: z.array(z.object({ day: z.string(), source: z.string(), expiring: z.int() })) })
+
+/** Rights over REST; values only ever masked. `keepFor` and `totals` are the capture room's. */
+export const credentialRoutes: FastifyPluginAsyncZod<{
+  credentials: Credentials
+  accounts: Accounts
+  sealer: Sealer
+  keepFor: (account: Account, body: z.output<typeof CredentialsPost>) => Promise<ItemVerdict[]>
+  totals: (accountId: string) => Promise<Record<string, number>>
+}> = async (app, { credentials, accounts, sealer, keepFor, totals }) => {
+  const read = app.requireCaller({ scope: 'credentials:read' })
+  const write = app.requireCaller({ scope: 'credentials:write' })
+  const tags = ['credentials']
+
+  async function accountFor(caller: Parameters<typeof mayUseAccount>[0], id: string): Promise<Account> {
+    const account = await accounts.get(id)
+    mayUseAccount(caller, account.id)
+    return account
+  }
+
+  function view(row: CredentialRow): z.output<typeof CredentialView> {
+    return {
+      id: row._id,
+      accountId: row.accountId,
+      recipientId: row.recipientId,
+      source: row.source,
+      templateId: row.templateId,
+      value: row.sealed === null ? '' : masked(sealer.open(row.sealed)),
+      state: row.state,
+      why: row.why,
+      sendsLeft: row.sendsLeft,
+      held: row.held,
+      spent: row.spent,
+      unlimited: row.unlimited,
+      place: row.place,
+      orderId: row.orderId,
+      mintedAt: row.mintedAt,
+      notBefore: row.notBefore,
+      expiresAt: row.expiresAt.getTime() === NEVER.getTime() ? null : row.expiresAt,
+      createdAt: row.createdAt
+    }
+  }
+
+  app.post(
+    '/v1/credentials',
+    { onRequest: write, schema: { body: CredentialsPost, response: { 202: Verdicts }, tags } },
+    async (request, reply) => {
+      const account = await accountFor(request.caller, request.body.accountId)
+      return reply.code(202).send({ items: await keepFor(account, request.body) })
+    }
+  )
+
+  app.post(
+    '/v1/credentials/confirm',
+    {
+      onRequest: write,
+      schema: { body: CredentialConfirm, response: { 200: z.object({ activated: z.int() }) }, tags }
+    },
+    async (request) => {
+      const account = await accountFor(request.caller, request.body.accountId)
+      return { activated: await credentials.confirm(account, request.body) }
+    }
+  )
+
+  app.get(
+    '/v1/credentials',
+    { onRequest: read, schema: { querystring: ListQuery, response: { 200: pageOf(CredentialView) }, tags } },
+    async (request) => {
+      const { query } = request
+      const account = await accountFor(request.caller, query.accountId)
+      const before = query['expiresAt[lt]']
+      const filter = {
+        accountId: account.id,
+        ...(query.recipientId === undefined ? {} : { recipientId: query.recipientId }),
+        ...(query.source === undefined ? {} : { source: { $in: query.source } }),
+        ...(query.state === undefined ? {} : { state: { $in: query.state } }),
+        ...(query.templateId === undefined ? {} : { templateId: query.templateId }),
+        ...(before === undefined ? {} : { expiresAt: { $lt: before } })
+      }
+      return listPage(
+        credentials.rows,
+        { filter, query, sortable: ['createdAt', 'expiresAt'], defaultSort: '-createdAt' },
+        view
+      )
+    }
+  )
+
+  app.get(
+    '/v1/credentials/stats',
+    {
+      onRequest: read,
+      schema: {
+        querystring: z.object({ accountId: z.string(), groupBy: groupBy.optional() }),
+        response: { 200: Stats },
+        tags
+      }
+    },
+    async (request) => {
+      const account = await accountFor(request.caller, request.query.accountId)
+      const groups = await credentials.stats(account.id, request.query.groupBy ?? ['source'])
+      return { groups, verdicts: await totals(account.id) } as z.output<typeof Stats>
+    }
+  )
+
+  app.get(
+    '/v1/credentials/forecast',
+    {
+      onRequest: read,
+      schema: {
+        querystring: z.object({ accountId: z.string(), days: z.coerce.number().int().min(1).max(30).default(7) }),
+        response: { 200: Forecast },
+        tags
+      }
+    },
+    async (request) => {
+      const account = await accountFor(request.caller, request.query.accountId)
+      return { days: await credentials.forecast(account.id, request.query.days) }
+    }
+  )
+
+  app.get(
+    '/v1/credentials/:id',
+    {
+      onRequest: read,
+      schema: { params: z.object({ id: z.string().max(64) }), response: { 200: CredentialDetail }, tags }
+    },
+    async (request) => {
+      const row = await credentials.byId(request.params.id)
+      const allowed = accountsOf(request.caller)
+      if (row === null || (allowed !== null && !allowed.includes(row.accountId))) {
+        throw new NotFound('no such credential', { code: 'credentials.not-found' })
+      }
+      return {
+        ...view(row),
+        history: row.history.map(({ at, what, m }) => ({ at, what, messageId: m === null ? null : parseHold(m).m }))
+      }
+    }
+  )
+}
+
+/** Enough to tell two values apart, too little to use one. */
+const masked = (value: string) => (value.length <= 8 ? '…' : `${value.slice(0, 3)}…${value.slice(-3)}`)
