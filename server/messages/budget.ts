@@ -1,0 +1,193 @@
+import type { Collection } from 'mongodb'
+import type { Connection } from 'mongoose'
+import type { Clock } from '../platform/clock.js'
+import type { Pace } from './pace.js'
+import type { Lane } from '../../shared/message.js'
+import type { TemplateKind } from '../../shared/template.js'
+
+type BudgetRow = {
+  _id: string
+  tat: number
+  used: number
+  day: number
+  base: number
+  g: number
+  now: number
+  blockedUntil: Date | null
+  stopped: string[]
+}
+
+/** Slots won: the first fires at `firstAt` (monotonic ms of this process), the others every `everyMs`. */
+export type Slots = {
+  granted: number
+  firstAt: number
+  everyMs: number
+  /** Runs, and 'account' for the whole account, that must not fire any more. */
+  stopped: Set<string>
+  blockedUntil: Date | null
+  /** The day's quota of this lane is used up. */
+  exhausted: boolean
+}
+
+/** Spacing margin: firings may be 30 ms off and the sliding second still holds. */
+const DELTA = 0.03
+/** How far ahead slots may be reserved, ms. */
+const AHEAD_MS = 5_000
+/** A clock that stepped back leaves `tat` far ahead: start anew a little later. */
+const STEPPED_BACK_MS = 10_000
+const RESTART_MS = 6_000
+const SHANGHAI_MS = 8 * 3_600_000
+const DAY_MS = 86_400_000
+/** We stop short of WeChat's own count, which may be off by about 1 %. */
+export const QUOTA_SHARE = 0.99
+/** Of the day's quota this much is only for transactional messages. */
+const TRANSACTIONAL_SHARE = 0.05
+
+/** Next 00:00 in Asia/Shanghai, when WeChat's daily quotas start afresh. */
+export function nextReset(now: Date): Date {
+  const day = Math.floor((now.getTime() + SHANGHAI_MS) / DAY_MS) + 1
+  return new Date(day * DAY_MS - SHANGHAI_MS)
+}
+
+/**
+ * Slots shared by all workers (docs/ledger.md J): one document per account and interface, by the store's clock ($$NOW),
+ * in double milliseconds. A slot is fired or lost; nothing is ever granted twice.
+ */
+export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock; pace: Pace }) {
+  const rows = db.collection('budgets') as unknown as Collection<BudgetRow>
+  /** Tightest bound seen of (store's time − this process's monotonic time). */
+  let lo = -Infinity
+  const idOf = (accountId: string, channel: TemplateKind) => `${accountId}:${channel}`
+
+  return {
+    /** Asks for up to `k` slots of this account's interface. `perSecond` and `perDay` are WeChat's limits. */
+    async reserve(
+      accountId: string,
+      channel: TemplateKind,
+      lane: Lane,
+      k: number,
+      limits: { perSecond: number; perDay: number }
+    ): Promise<Slots> {
+      const everyMs = (1000 * (1 + DELTA)) / limits.perSecond
+      const day = Math.floor(limits.perDay * QUOTA_SHARE)
+      const quota = lane === 'transactional' ? day : Math.floor(day * (1 - TRANSACTIONAL_SHARE))
+      const row = (await rows.findOneAndUpdate(
+        { _id: idOf(accountId, channel) },
+        [
+          {
+            $set: {
+              now: { $toDouble: { $toLong: '$$NOW' } },
+              tat: { $ifNull: ['$tat', 0] },
+              stopped: { $ifNull: ['$stopped', []] }
+            }
+          },
+          {
+            $set: {
+              base: {
+                $cond: [
+                  { $gt: [{ $subtract: ['$tat', '$now'] }, STEPPED_BACK_MS] },
+                  { $add: ['$now', RESTART_MS] },
+                  { $max: ['$tat', '$now'] }
+                ]
+              },
+              today: { $floor: { $divide: [{ $add: ['$now', SHANGHAI_MS] }, DAY_MS] } }
+            }
+          },
+          {
+            $set: {
+              used: { $cond: [{ $gt: ['$today', { $ifNull: ['$day', 0] }] }, 0, { $ifNull: ['$used', 0] }] },
+              day: { $max: ['$today', { $ifNull: ['$day', 0] }] }
+            }
+          },
+          {
+            $set: {
+              g: {
+                $cond: [
+                  {
+                    $or: [
+                      { $gt: [{ $ifNull: ['$blockedUntil', new Date(0)] }, '$$NOW'] },
+                      { $gt: [{ $subtract: ['$base', '$now'] }, AHEAD_MS] },
+                      { $in: ['account', '$stopped'] }
+                    ]
+                  },
+                  0,
+                  { $max: [0, { $min: [k, { $subtract: [quota, '$used'] }] }] }
+                ]
+              }
+            }
+          },
+          { $set: { tat: { $add: ['$base', { $multiply: ['$g', everyMs] }] }, used: { $add: ['$used', '$g'] } } },
+          { $unset: 'today' }
+        ],
+        { upsert: true, returnDocument: 'after' }
+      )) as BudgetRow
+      const received = pace.monotonic()
+      lo = Math.max(lo, row.now - received)
+      return {
+        granted: row.g,
+        firstAt: row.base - lo,
+        everyMs,
+        stopped: new Set(row.stopped),
+        blockedUntil: row.blockedUntil ?? null,
+        exhausted: row.g === 0 && row.used >= quota
+      }
+    },
+
+    /** Gives unused slots of today back, once; a lost answer is never tried again. */
+    async giveBack(accountId: string, channel: TemplateKind, unused: number, day: number): Promise<void> {
+      await rows
+        .updateOne({ _id: idOf(accountId, channel), day, used: { $gte: unused } }, { $inc: { used: -unused } })
+        .catch(() => {})
+    },
+
+    /** 45009, 45011 and penalties: nothing of this interface goes out before `until`. */
+    async block(accountId: string, channel: TemplateKind, until: Date): Promise<void> {
+      await rows.updateOne({ _id: idOf(accountId, channel) }, { $max: { blockedUntil: until } }, { upsert: true })
+    },
+
+    /** An operator cleared the quota, or a penalty ended. */
+    async unblock(accountId: string, channel: TemplateKind): Promise<void> {
+      await rows.updateOne({ _id: idOf(accountId, channel) }, { $set: { blockedUntil: null, used: 0 } })
+    },
+
+    /** From the next block on nothing of this run (or 'account') fires, whoever's process. */
+    async stop(accountId: string, what: string): Promise<void> {
+      for (const channel of ['legacy', 'subscribe', 'service'] as const) {
+        await rows.updateOne({ _id: idOf(accountId, channel) }, { $addToSet: { stopped: what } }, { upsert: true })
+      }
+    },
+
+    async go(accountId: string, what: string): Promise<void> {
+      await rows.updateMany(
+        { _id: { $in: (['legacy', 'subscribe', 'service'] as const).map((channel) => idOf(accountId, channel)) } },
+        { $pull: { stopped: what } }
+      )
+    },
+
+    /** What was used today, and until when an interface is blocked. */
+    async state(accountId: string) {
+      const now = clock.now()
+      const today = Math.floor((now.getTime() + SHANGHAI_MS) / DAY_MS)
+      const found = await rows
+        .find({
+          _id: { $in: (['legacy', 'subscribe', 'service'] as const).map((channel) => idOf(accountId, channel)) }
+        })
+        .toArray()
+      return Object.fromEntries(
+        found.map((row) => [
+          row._id.slice(accountId.length + 1),
+          {
+            used: row.day === today ? row.used : 0,
+            blockedUntil: row.blockedUntil !== null && row.blockedUntil > now ? row.blockedUntil : null
+          }
+        ])
+      )
+    },
+
+    /** The primary changed, or a test moved the clock: measure anew. */
+    forgetClock() {
+      lo = -Infinity
+    }
+  }
+}
+export type Budget = ReturnType<typeof createBudget>

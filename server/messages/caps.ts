@@ -1,0 +1,137 @@
+import type { Collection } from 'mongodb'
+import { DAY_MS } from '../../shared/limits.js'
+import { parseHold } from '../credentials/holds.js'
+import type { CapRow, MessageRow } from './model.js'
+
+const SHANGHAI_MS = 8 * 3_600_000
+
+/** Key of a person's day: the day, in Asia/Shanghai, of *this* attempt. */
+export const capKey = (accountId: string, recipientId: string, at: Date) =>
+  `${accountId}:${recipientId}:${new Date(at.getTime() + SHANGHAI_MS).toISOString().slice(0, 10)}`
+
+/** The key of a source's daily limit on one credential (menu, reply). */
+export const windowKey = (credentialId: string, at: Date) =>
+  `window:${credentialId}:${new Date(at.getTime() + SHANGHAI_MS).toISOString().slice(0, 10)}`
+
+export type CapWant = { row: MessageRow; key: string; limit: number; stops: boolean }
+export type CapAnswer = 'in' | 'wait' | 'capped'
+
+const FINAL_OPEN = ['planned', 'held', 'sending']
+
+/**
+ * A reservation is garbage, removable by anyone, iff the row does not name it and no lease of that number is running
+ * (docs/ledger.md rule 2). `row` was read after the reservation; null when the row is gone.
+ */
+export function isGarbage(
+  name: string,
+  row: Pick<MessageRow, 'n' | 'lease' | 'hold' | 'cap' | 'window'> | null,
+  kind: 'hold' | 'cap'
+): boolean {
+  if (row === null) return true
+  const named = kind === 'hold' ? row.hold?.h === name : row.cap?.name === name || row.window?.name === name
+  if (named) return false
+  return !(row.n === parseHold(name).n && row.lease !== null)
+}
+
+/**
+ * Places under a daily cap, as reservations named `m.n` (docs/ledger.md F): every message takes one; only those the cap
+ * stops are turned away when it is full.
+ */
+export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messages: Collection<MessageRow> }) {
+  async function tryAll(
+    wants: CapWant[],
+    names: Map<CapWant, string>,
+    now: Date
+  ): Promise<Map<CapWant, CapRow | undefined>> {
+    const keys = [...new Set(wants.map((want) => want.key))]
+    const have = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
+    const missing = keys.filter((key) => !have.has(key))
+    if (missing.length > 0) {
+      const removeAt = new Date(now.getTime() + 3 * DAY_MS)
+      await caps
+        .bulkWrite(
+          missing.map((key) => ({
+            updateOne: { filter: { _id: key }, update: { $setOnInsert: { d: [], removeAt } }, upsert: true }
+          })),
+          { ordered: false }
+        )
+        .catch(ignoreDuplicate) // two first upserts of a day collide on a real server; that is not "capped"
+    }
+    const ops: any[] = []
+    for (const want of wants) {
+      const name = names.get(want)!
+      const d = have.get(want.key)?.d ?? []
+      if (d.includes(name)) continue
+      const { m, n } = parseHold(name)
+      const older = d.find((each) => parseHold(each).m === m && parseHold(each).n < n)
+      if (older !== undefined) {
+        ops.push({ updateOne: { filter: { _id: want.key, d: older }, update: { $set: { 'd.$': name } } } })
+        continue
+      }
+      const filter: Record<string, unknown> = { _id: want.key, d: { $ne: name } }
+      if (want.stops) filter[`d.${want.limit - 1}`] = { $exists: false }
+      ops.push({ updateOne: { filter, update: { $push: { d: name } } } })
+    }
+    if (ops.length === 0) return new Map(wants.map((want) => [want, have.get(want.key)]))
+    await caps.bulkWrite(ops, { ordered: true })
+    const back = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
+    return new Map(wants.map((want) => [want, back.get(want.key)]))
+  }
+
+  /** Drops names nobody stands behind; says whether one of the others is still open. */
+  async function clean(key: string, d: string[]): Promise<{ dropped: boolean; open: boolean }> {
+    const owners = d.map((name) => parseHold(name).m)
+    const found = await messages
+      .find({ _id: { $in: owners } }, { projection: { n: 1, lease: 1, hold: 1, cap: 1, window: 1, state: 1 } })
+      .toArray()
+    const rows = new Map(found.map((row) => [row._id, row as MessageRow]))
+    const garbage = d.filter((name) => isGarbage(name, rows.get(parseHold(name).m) ?? null, 'cap'))
+    if (garbage.length > 0) await caps.updateOne({ _id: key }, { $pull: { d: { $in: garbage } } })
+    const open = d.some((name) => FINAL_OPEN.includes(rows.get(parseHold(name).m)?.state ?? ''))
+    return { dropped: garbage.length > 0, open }
+  }
+
+  return {
+    /** Takes a place for each; `names` are the reservations' names. 'wait': full, but somebody in it may still step back. */
+    async take(wants: CapWant[], names: Map<CapWant, string>, now: Date): Promise<Map<CapWant, CapAnswer>> {
+      const answers = new Map<CapWant, CapAnswer>()
+      if (wants.length === 0) return answers
+      const first = await tryAll(wants, names, now)
+      const left: CapWant[] = []
+      for (const want of wants) {
+        if (first.get(want)?.d.includes(names.get(want)!)) answers.set(want, 'in')
+        else left.push(want)
+      }
+      for (const want of left) {
+        const { dropped, open } = await clean(want.key, first.get(want)?.d ?? [])
+        if (dropped) {
+          const again = await tryAll([want], names, now)
+          if (again.get(want)?.d.includes(names.get(want)!)) {
+            answers.set(want, 'in')
+            continue
+          }
+        }
+        answers.set(want, open ? 'wait' : 'capped')
+      }
+      return answers
+    },
+
+    /** Gives places back by name. */
+    async giveBack(places: { key: string; name: string }[]): Promise<void> {
+      if (places.length === 0) return
+      await caps.bulkWrite(
+        places.map(({ key, name }) => ({ updateOne: { filter: { _id: key }, update: { $pull: { d: name } } } })),
+        { ordered: false }
+      )
+    }
+  }
+}
+export type Caps = ReturnType<typeof createCaps>
+
+function ignoreDuplicate(error: unknown): void {
+  const writeErrors = (error as { writeErrors?: { code: number }[] }).writeErrors ?? []
+  const codes = Array.isArray(writeErrors)
+    ? writeErrors.map((each) => each.code)
+    : [(writeErrors as { code: number }).code]
+  if (codes.length === 0 || codes.some((code) => code !== 11000)) throw error
+}

@@ -1,0 +1,485 @@
+import type { Collection } from 'mongodb'
+import type { Account, Accounts } from '../accounts/accounts.js'
+import { targetOf } from '../accounts/target.js'
+import type { Clock } from '../platform/clock.js'
+import type { Log } from '../platform/log.js'
+import type { Senders } from '../senders/senders.js'
+import { msgidOf } from '../senders/senders.js'
+import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
+import type { WechatResult } from '../wechat/client.js'
+import { isTokenErrcode } from '../wechat/errcodes.js'
+import type { TemplateKind } from '../../shared/template.js'
+import { nextReset, type Budget } from './budget.js'
+import { FIRE_WITHIN_MS, type Prepare, type Ready } from './prepare.js'
+import type { MessageRow } from './model.js'
+import { outcomeOf, type Outcome } from './outcome.js'
+import { settle, type Effect } from './settle.js'
+import type { Pace } from './pace.js'
+
+export type PumpParts = {
+  rows: Collection<MessageRow>
+  clock: Clock
+  pace: Pace
+  log: Log
+  random: () => number
+  accounts: Accounts
+  senders: Senders
+  tokens: TokenCentre
+  budget: Budget
+  prepare: Prepare
+  /** The tag a page query carries. */
+  tagOf: (messageId: string) => string
+  /** What an answer does besides moving its row: reach, blocks, alerts. */
+  effect: (account: Account, item: Ready, effect: Effect) => Promise<void>
+}
+
+/** A slot this much too late is lost and asked for anew: the limit's spacing margin is 30 ms. */
+const LATE_MS = 25
+const BLOCK_MS = 100
+const BATCH = 500
+const LEASE_BUDGET_S = 8
+const FLUSH_MS = 50
+const SLOW_FLUSH_MS = 200
+const LOOK_AGAIN_MS = 25
+const BURST = { windowMs: 10_000, refusals: 20, share: 0.5 }
+
+/**
+ * One account's sending in this process: leases, waits for slots, fires, settles, until told to stop. Everything it
+ * keeps in memory may be lost at any moment; the rows say what to do next.
+ */
+export function createAccountPump(accountId: string, parts: PumpParts) {
+  const { rows, clock, pace, log } = parts
+  const queues = new Map<TemplateKind, Ready[]>()
+  const busy = new Set<string>()
+  const outcomes: { item: Ready; outcome: Outcome; effects: Effect[] }[] = []
+  const recent: { at: number; refused: boolean }[] = []
+  const blocks = new Set<Promise<void>>()
+  let inFlight = 0
+  /** Marked, in a running block, not fired yet (or put back). */
+  let pending = 0
+  let stopping = false
+  let flushing: Promise<void> | null = null
+  let flushTimer: NodeJS.Timeout | null = null
+  let wakeUp: (() => void) | null = null
+  const blockedUntil = new Map<TemplateKind, number>()
+
+  const waiting = () => [...queues.values()].reduce((n, queue) => n + queue.length, 0)
+
+  const release = (item: Ready) => busy.delete(item.row.recipientId ?? item.row._id)
+
+  /** M8 for a block; those that were replaced meanwhile drop out. */
+  async function mark(items: Ready[]): Promise<Ready[]> {
+    const fresh = items.filter((item) => !item.marked)
+    if (fresh.length > 0) {
+      const now = clock.now()
+      const answer = await rows.bulkWrite(
+        fresh.map((item) => ({
+          updateOne: {
+            filter: {
+              accountId,
+              _id: item.row._id,
+              lease: item.lease,
+              ...(item.doubt ? { state: 'sending' } : { state: { $in: ['planned', 'held'] } })
+            },
+            update: {
+              $set: {
+                state: 'sending',
+                sentAt: now,
+                cap: item.cap,
+                window: item.window,
+                parked: false,
+                waitingFor: null,
+                ...(item.doubt ? {} : { hold: item.hold })
+              },
+              $inc: { attempt: 1 },
+              $min: { firstSentAt: now }
+            } as any
+          }
+        })),
+        { ordered: false }
+      )
+      let mine = new Set(fresh)
+      if (answer.matchedCount < fresh.length) {
+        const ids = fresh.map((item) => item.row._id)
+        const back = await rows
+          .find({ accountId, _id: { $in: ids }, state: 'sending' }, { projection: { lease: 1 } })
+          .toArray()
+        const leases = new Map(back.map((row) => [row._id, row.lease]))
+        mine = new Set(fresh.filter((item) => leases.get(item.row._id) === item.lease))
+      }
+      for (const item of fresh) {
+        if (mine.has(item)) {
+          item.marked = true
+          item.row.attempt += 1
+          item.row.sentAt = now
+        } else release(item) // replaced: what was reserved is garbage by name, the sweep returns it
+      }
+    }
+    return items.filter((item) => item.marked)
+  }
+
+  /** M9 and M7: gives rows back that were not fired, naming what they hold. */
+  async function handBack(items: Ready[], due: Date | null = null): Promise<void> {
+    if (items.length === 0) return
+    const now = clock.now()
+    await rows.bulkWrite(
+      items.map((item) => {
+        const calm = !item.doubt
+        const filter: any = {
+          accountId,
+          _id: item.row._id,
+          lease: item.lease,
+          state: item.marked || item.doubt ? 'sending' : { $in: ['planned', 'held'] }
+        }
+        const at = due ?? now
+        if (!calm)
+          return {
+            updateOne: {
+              filter,
+              update: { $set: { lease: null, due: at }, ...(item.marked ? { $inc: { attempt: -1 } } : {}) }
+            }
+          }
+        if (due !== null) {
+          // a wait longer than a minute holds nothing: planned again, the follower lets go
+          return {
+            updateOne: {
+              filter,
+              update: {
+                $set: {
+                  state: 'planned',
+                  hold: item.hold,
+                  cap: item.cap,
+                  window: item.window,
+                  lease: null,
+                  due: new Date(Math.min(due.getTime(), item.row.notAfter.getTime())),
+                  waitingFor: 'quota',
+                  todo: true
+                },
+                $inc: { seq: 1, ...(item.marked ? { attempt: -1 } : {}) },
+                ...(item.marked && item.row.attempt <= 1 ? { $unset: { firstSentAt: '' } } : {})
+              } as any
+            }
+          }
+        }
+        return {
+          updateOne: {
+            filter,
+            update: {
+              $set: { state: 'held', hold: item.hold, cap: item.cap, window: item.window, lease: null, due: at },
+              ...(item.marked ? { $inc: { attempt: -1 } } : {}),
+              ...(item.marked && item.row.attempt <= 1 ? { $unset: { firstSentAt: '' } } : {})
+            } as any
+          }
+        }
+      }),
+      { ordered: false }
+    )
+    for (const item of items) release(item)
+  }
+
+  const tooOld = (item: Ready) =>
+    Math.max(pace.monotonic() - item.leasedAt.monotonic, clock.now().getTime() - item.leasedAt.wall) > FIRE_WITHIN_MS
+
+  function burst(now: number): boolean {
+    while (recent.length > 0 && recent[0]!.at < now - BURST.windowMs) recent.shift()
+    const refused = recent.filter((each) => each.refused).length
+    return refused >= BURST.refusals && refused / recent.length > BURST.share
+  }
+
+  async function fire(account: Account, item: Ready, token: AccessToken): Promise<void> {
+    const { row } = item
+    inFlight += 1
+    const at = clock.now()
+    let result: WechatResult
+    try {
+      result = await parts.senders.send(
+        targetOf(account),
+        {
+          channel: row.channel,
+          openId: item.openId,
+          templateId: row.templateId,
+          data: row.data,
+          page: row.open?.page === undefined ? undefined : tagged(row.open.page, parts.tagOf(row._id)),
+          miniprogram: row.open?.miniprogram,
+          url: row.open?.url,
+          formId: row.channel === 'legacy' ? (item.value ?? undefined) : undefined,
+          emphasis: row.emphasis ?? undefined,
+          clientMsgId: row.channel === 'service' ? `${row._id}.${row.round}` : undefined
+        },
+        token.token
+      )
+    } catch (error) {
+      // a bug of ours must not turn doubt into certainty
+      log.error({ err: error, messageId: row._id }, 'a send threw')
+      result = { kind: 'noAnswer', reason: 'internal', ms: 0 }
+    } finally {
+      inFlight -= 1
+    }
+    if (result.kind === 'answer' && !isTokenErrcode(result.errcode)) parts.tokens.worked(targetOf(account), token.gen)
+    const now = pace.monotonic()
+    if (row.channel === 'subscribe' && result.kind === 'answer')
+      recent.push({ at: now, refused: result.errcode === 43101 })
+    const verdict = settle(
+      {
+        channel: row.channel,
+        source: item.hold.source,
+        doubt: item.doubt,
+        minus1: item.hold.minus1 === true,
+        exclusive: account.exclusive,
+        attempt: row.attempt,
+        liveForMs: item.liveForMs,
+        burst: row.channel === 'subscribe' && burst(now)
+      },
+      result,
+      parts.random()
+    )
+    const line = {
+      at,
+      code: result.kind === 'answer' ? result.errcode : null,
+      kind: result.kind,
+      latencyMs: Math.round(result.ms),
+      rid: result.kind === 'answer' ? result.rid : null,
+      note: result.kind === 'answer' ? (result.errcode === 0 ? null : result.errmsg.slice(0, 200)) : result.reason
+    }
+    const outcome = outcomeOf(item, verdict, {
+      now: clock.now(),
+      line,
+      msgid: msgidOf(result),
+      reset: nextReset(clock.now())
+    })
+    outcomes.push({ item, outcome, effects: verdict.effects })
+    if (verdict.effects.some((effect) => effect.kind === 'refreshToken'))
+      parts.tokens.refused(targetOf(account), token.gen).catch(() => {})
+    scheduleFlush(account)
+    wakeUp?.()
+  }
+
+  function scheduleFlush(account: Account) {
+    if (flushTimer !== null) return
+    flushTimer = setTimeout(
+      () => {
+        flushTimer = null
+        flush(account).catch((error: unknown) =>
+          log.error({ err: error, accountId }, 'answers could not be stored yet')
+        )
+      },
+      account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS
+    )
+  }
+
+  /** M10, M11: stores answers; kept and tried again while the store does not take them. */
+  async function flush(account: Account): Promise<void> {
+    if (flushing !== null) return flushing
+    flushing = (async () => {
+      while (outcomes.length > 0) {
+        const batch = outcomes.slice(0, 1000)
+        try {
+          const ops = batch.map(({ outcome }) => ({
+            updateOne: { filter: { accountId, ...outcome.filter }, update: outcome.update }
+          }))
+          const answer = await rows.bulkWrite(ops as any, { ordered: false })
+          if (answer.matchedCount < batch.length) {
+            // evidence beats opinion: an operator had called it failed
+            const facts = batch.filter(({ outcome }) => outcome.overrule !== null)
+            if (facts.length > 0) {
+              await rows.bulkWrite(
+                facts.map(({ outcome }) => ({
+                  updateOne: { filter: { accountId, ...outcome.overrule! }, update: outcome.update }
+                })) as any,
+                { ordered: false }
+              )
+            }
+          }
+        } catch (error) {
+          log.warn(
+            { err: error, accountId, answers: outcomes.length },
+            'the store did not take the answers; trying again'
+          )
+          await pace.sleep(500)
+          continue
+        }
+        outcomes.splice(0, batch.length)
+        for (const { item } of batch) release(item)
+        for (const { item, effects } of batch) {
+          for (const effect of effects) {
+            await parts
+              .effect(account, item, effect)
+              .catch((error: unknown) => log.error({ err: error, accountId }, 'a consequence failed'))
+          }
+        }
+      }
+    })().finally(() => (flushing = null))
+    return flushing
+  }
+
+  /** Fires one block of slots of one channel. @returns how long until the next block should be asked for, ms */
+  async function block(account: Account, channel: TemplateKind): Promise<number> {
+    const queue = queues.get(channel)!
+    const room = account.limits.inFlight - inFlight
+    if (room <= 0) return 5
+    queue.sort((a, b) => Number(a.row.lane === 'bulk') - Number(b.row.lane === 'bulk'))
+    const lane = queue[0]!.row.lane
+    const k = Math.min(queue.length, room, Math.max(1, Math.ceil((account.limits.perSecond * BLOCK_MS) / 1000)))
+    let token: AccessToken
+    try {
+      token = await parts.tokens.current(targetOf(account))
+    } catch (error) {
+      log.warn({ err: error, accountId }, 'no token to send with')
+      await handBack(queue.splice(0), null)
+      return 2000
+    }
+    const slots = await parts.budget.reserve(account.id, channel, lane, k, {
+      perSecond: account.limits.perSecond,
+      perDay: account.limits.perDay[channel]
+    })
+    if (slots.stopped.size > 0) {
+      const gone = queue.filter(
+        (item) => slots.stopped.has('account') || (item.row.runId !== null && slots.stopped.has(item.row.runId))
+      )
+      if (gone.length > 0) {
+        queues.set(
+          channel,
+          queue.filter((item) => !gone.includes(item))
+        )
+        await handBack(gone, clock.now())
+        return 0
+      }
+    }
+    if (slots.granted === 0) {
+      const now = clock.now()
+      if (slots.blockedUntil !== null && slots.blockedUntil > now) {
+        blockedUntil.set(channel, slots.blockedUntil.getTime())
+        await handBack(queue.splice(0), slots.blockedUntil)
+        return 0
+      }
+      if (slots.exhausted) {
+        const reset = nextReset(now)
+        const held = queue.filter((item) => lane === 'transactional' || item.row.lane === 'bulk')
+        queues.set(
+          channel,
+          queue.filter((item) => !held.includes(item))
+        )
+        await handBack(held, reset)
+        return 0
+      }
+      return 50
+    }
+    const items = queue.splice(0, slots.granted)
+    const young = items.filter((item) => !tooOld(item))
+    await handBack(items.filter((item) => !young.includes(item)))
+    const marked = await mark(young)
+    let index = 0
+    // one loop a block: whoever's moment has come fires, never early
+    const run = async () => {
+      while (index < marked.length) {
+        const at = slots.firstAt + index * slots.everyMs
+        const left = at - pace.monotonic()
+        if (left > 0) {
+          await pace.sleep(left)
+          continue
+        }
+        const item = marked[index]!
+        index += 1
+        if (-left > LATE_MS || stopping) queues.get(channel)!.unshift(item)
+        else if (tooOld(item)) await handBack([item])
+        else void fire(account, item, token)
+      }
+    }
+    const firing = run().finally(() => {
+      pending -= marked.length
+      blocks.delete(firing)
+    })
+    pending += marked.length
+    blocks.add(firing)
+    // the next block is asked for 30 ms before this one ends
+    await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - 30)
+    return 0
+  }
+
+  const blocked = (account: Account, channel: TemplateKind): Date | null => {
+    const own = account.blocked[channel]
+    const now = clock.now().getTime()
+    const until = Math.max(own === undefined ? 0 : own.until.getTime(), blockedUntil.get(channel) ?? 0)
+    return until > now ? new Date(until) : null
+  }
+
+  async function refill(account: Account, limit: number): Promise<number> {
+    const ready = await parts.prepare.take(account, limit - waiting(), busy)
+    for (const item of ready) {
+      busy.add(item.row.recipientId ?? item.row._id)
+      const queue = queues.get(item.row.channel)
+      if (queue === undefined) queues.set(item.row.channel, [item])
+      else queue.push(item)
+    }
+    for (const [channel, queue] of queues) {
+      const until = blocked(account, channel)
+      if (until !== null && queue.length > 0) await handBack(queue.splice(0), until)
+    }
+    return ready.length
+  }
+
+  return {
+    accountId,
+    /** Is anything leased, in flight, or not stored yet? */
+    idle: () => waiting() + pending + inFlight + outcomes.length === 0,
+    inFlight: () => inFlight,
+
+    /** Sends what is due until nothing is; returns how many rows were taken up. */
+    async drain(): Promise<number> {
+      let taken = 0
+      let lookAgainAt = 0
+      let filling: Promise<void> | null = null
+      while (!stopping) {
+        const account = await parts.accounts.get(accountId)
+        const limit = Math.min(BATCH, Math.max(10, Math.ceil(account.limits.perSecond * LEASE_BUDGET_S)))
+        if (filling === null && waiting() <= limit / 2 && pace.monotonic() >= lookAgainAt) {
+          filling = refill(account, limit)
+            .then((got) => {
+              taken += got
+              if (got === 0) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
+            })
+            .finally(() => (filling = null))
+        }
+        const lines = [...queues].filter(([, queue]) => queue.length > 0).map(([channel]) => channel)
+        if (lines.length > 0) {
+          const waits = await Promise.all(lines.map((channel) => block(account, channel)))
+          const pause = Math.min(...waits)
+          if (pause > 0) await pace.sleep(pause)
+          continue
+        }
+        if (filling !== null) {
+          await filling
+          continue
+        }
+        if (pending + inFlight + outcomes.length > 0) {
+          // answers free recipients and may bring their next message
+          await new Promise<void>((resolve) => {
+            wakeUp = resolve
+            setTimeout(resolve, LOOK_AGAIN_MS)
+          })
+          if (inFlight === 0) await flush(account)
+          continue
+        }
+        if (pace.monotonic() < lookAgainAt) return taken
+      }
+      return taken
+    },
+
+    /** Fires nothing more, waits for answers under way, stores them, gives the rest back. */
+    async stop(withinMs = 8_000): Promise<void> {
+      stopping = true
+      wakeUp?.()
+      await Promise.all(blocks)
+      const deadline = pace.monotonic() + withinMs
+      while (inFlight > 0 && pace.monotonic() < deadline) await pace.sleep(20)
+      const account = await parts.accounts.get(accountId).catch(() => null)
+      if (flushTimer !== null) clearTimeout(flushTimer)
+      if (account !== null) await flush(account)
+      for (const queue of queues.values()) await handBack(queue.splice(0))
+    }
+  }
+}
+export type AccountPump = ReturnType<typeof createAccountPump>
+
+/** The page with the message's tag in its query. */
+const tagged = (page: string, tag: string) => `${page}${page.includes('?') ? '&' : '?'}hytag=${tag}`

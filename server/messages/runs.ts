@@ -1,0 +1,204 @@
+import { Schema, type Connection } from 'mongoose'
+import type { Collection } from 'mongodb'
+import type { Clock } from '../platform/clock.js'
+import type { Lane } from '../../shared/message.js'
+import type { Budget } from './budget.js'
+import { counterModel, type CounterRow, type MessageRow } from './model.js'
+import { DAY_MS } from '../../shared/limits.js'
+
+/** One execution of a campaign. `cursor`: the last person judged; saved after their rows. */
+export type RunRow = {
+  _id: string
+  campaignId: string
+  accountId: string
+  templateId: string
+  lane: Lane
+  state: 'expanding' | 'sending' | 'finished' | 'cancelled' | 'missed'
+  paused: boolean
+  heldReason: string | null
+  cursor: string | null
+  instant: Date
+  startedAt: Date
+  finishedAt: Date | null
+  notAfter: Date
+  /** What the campaign said when the run started; a run keeps it. */
+  snapshot: unknown
+  test: boolean
+  /** Event triggers file theirs in one run per day: it never closes by itself before its day is over. */
+  openUntil: Date | null
+}
+
+export type RunOpen = {
+  id: string
+  campaignId: string
+  accountId: string
+  templateId: string
+  lane: Lane
+  instant: Date
+  notAfter: Date
+  snapshot: unknown
+  test?: boolean
+  /** Set for runs that are not expanded but filed into (event triggers). */
+  openUntil?: Date
+}
+
+export type Counts = { total: number; byState: Record<string, number>; byReason: Record<string, number> }
+
+const schema = new Schema(
+  { _id: String, campaignId: String, accountId: String, state: String, paused: Boolean, instant: Date, removeAt: Date },
+  { collection: 'runs', autoIndex: false, versionKey: false, strict: false }
+)
+schema.index({ campaignId: 1, instant: -1 }) // campaign page: its runs, newest first
+schema.index({ accountId: 1, state: 1 }) // pump: which runs are closed to sending?
+
+/** A message's class as counters know it: `open`, or its final state with the reason that explains it. */
+export function classOf(row: Pick<MessageRow, 'state' | 'reason' | 'code'>): string {
+  if (row.state === 'planned' || row.state === 'held' || row.state === 'sending') return 'open'
+  if (row.state === 'skipped') return `skipped:${row.reason ?? 'unknown'}`
+  if (row.state === 'failed') return `failed:${row.code ?? row.reason ?? 'unknown'}`
+  return row.state
+}
+
+/** Sums counter documents into what a run page shows. */
+export function sumCounts(rows: Pick<CounterRow, 'n'>[]): Counts {
+  const counts: Counts = { total: 0, byState: {}, byReason: {} }
+  for (const row of rows) {
+    for (const [name, n] of Object.entries(row.n)) {
+      const [state, reason] = name.split(':') as [string, string?]
+      counts.total += n
+      counts.byState[state] = (counts.byState[state] ?? 0) + n
+      if (reason !== undefined) counts.byReason[reason] = (counts.byReason[reason] ?? 0) + n
+    }
+  }
+  for (const table of [counts.byState, counts.byReason])
+    for (const name of Object.keys(table)) if (table[name] === 0) delete table[name]
+  return counts
+}
+
+/** Runs and their counts. Campaigns open, pause and cancel them; the pump asks which are closed. */
+export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock; budget: Budget }) {
+  const model = db.model('Run', schema)
+  const rows = model.collection as unknown as Collection<RunRow>
+  const counters = counterModel(db).collection as unknown as Collection<CounterRow>
+  const closed = new Map<string, { at: number; paused: Set<string>; cancelled: Set<string> }>()
+
+  return {
+    rows,
+    ready: async () => {
+      await model.createIndexes()
+    },
+
+    /** Opens the run, or reads the one that is there: its id is derived, so two schedulers open one. */
+    async open(run: RunOpen): Promise<RunRow> {
+      const row: RunRow = {
+        _id: run.id,
+        campaignId: run.campaignId,
+        accountId: run.accountId,
+        templateId: run.templateId,
+        lane: run.lane,
+        state: run.openUntil === undefined ? 'expanding' : 'sending',
+        paused: false,
+        heldReason: null,
+        cursor: null,
+        instant: run.instant,
+        startedAt: clock.now(),
+        finishedAt: null,
+        notAfter: run.notAfter,
+        snapshot: run.snapshot,
+        test: run.test ?? false,
+        openUntil: run.openUntil ?? null
+      }
+      try {
+        await rows.insertOne(row)
+        return row
+      } catch (error) {
+        if ((error as { code?: number }).code !== 11000) throw error
+        return (await rows.findOne({ _id: run.id }))!
+      }
+    },
+
+    /** An instant nobody was there for, decided once. */
+    async missed(run: RunOpen): Promise<void> {
+      const row = await this.open(run)
+      await rows.updateOne(
+        { _id: row._id, state: 'expanding', cursor: null },
+        { $set: { state: 'missed', finishedAt: clock.now() } }
+      )
+    },
+
+    /** After the rows, never before: a crash repeats a batch and skips none. */
+    async checkpoint(id: string, cursor: string): Promise<void> {
+      await rows.updateOne({ _id: id }, { $max: { cursor } })
+    },
+
+    async expanded(id: string): Promise<void> {
+      await rows.updateOne({ _id: id, state: 'expanding' }, { $set: { state: 'sending' } })
+    },
+
+    get: (id: string) => rows.findOne({ _id: id }),
+    ofCampaign: (campaignId: string, limit = 100) =>
+      rows.find({ campaignId }).sort({ instant: -1 }).limit(limit).toArray(),
+
+    /** Pause: nothing fires from the next slot block on. Resume: the other way round. */
+    async setPaused(campaignId: string, paused: boolean, reason: string | null = null): Promise<void> {
+      const open = await rows.find({ campaignId, state: { $in: ['expanding', 'sending'] } }).toArray()
+      if (paused) for (const run of open) await budget.stop(run.accountId, run._id)
+      await rows.updateMany(
+        { _id: { $in: open.map((run) => run._id) } },
+        { $set: { paused, heldReason: paused ? (reason ?? 'paused') : null } }
+      )
+      for (const run of open) closed.delete(run.accountId)
+      if (!paused) for (const run of open) await budget.go(run.accountId, run._id)
+    },
+
+    /** Ends the campaign's open runs. @returns their ids: the messages room cancels the rows */
+    async cancel(campaignId: string): Promise<string[]> {
+      const open = await rows.find({ campaignId, state: { $in: ['expanding', 'sending'] } }).toArray()
+      for (const run of open) await budget.stop(run.accountId, run._id)
+      const ids = open.map((run) => run._id)
+      await rows.updateMany({ _id: { $in: ids } }, { $set: { state: 'cancelled', finishedAt: clock.now() } })
+      for (const run of open) closed.delete(run.accountId)
+      return ids
+    },
+
+    /** Runs of an account that must not send now; at most a second old. */
+    async closedOf(accountId: string): Promise<{ paused: Set<string>; cancelled: Set<string> }> {
+      const now = clock.monotonic()
+      const known = closed.get(accountId)
+      if (known !== undefined && Math.abs(now - known.at) < 1000) return known
+      const since = new Date(clock.now().getTime() - 8 * DAY_MS)
+      const found = await rows
+        .find(
+          { accountId, $or: [{ paused: true }, { state: 'cancelled', instant: { $gt: since } }] },
+          { projection: { state: 1, paused: 1 } }
+        )
+        .toArray()
+      const fresh = {
+        at: now,
+        paused: new Set(found.filter((run) => run.state !== 'cancelled').map((run) => run._id)),
+        cancelled: new Set(found.filter((run) => run.state === 'cancelled').map((run) => run._id))
+      }
+      closed.set(accountId, fresh)
+      return fresh
+    },
+
+    /** Rows by state and reason, exact, from the counters of the follower. */
+    async counts(id: string): Promise<Counts> {
+      return sumCounts(await counters.find({ runId: id }).toArray())
+    },
+
+    /** Ends the account's runs that are expanded, have nothing left to count and nothing open. */
+    async finishOf(accountId: string, messages: Collection<MessageRow>): Promise<void> {
+      for (const run of await rows.find({ accountId, state: 'sending' }).toArray()) {
+        if (run.openUntil !== null && run.openUntil > clock.now()) continue
+        const left = await messages.findOne({ accountId, todo: true, runId: run._id }, { projection: { _id: 1 } })
+        if (left !== null || ((await this.counts(run._id)).byState.open ?? 0) > 0) continue
+        await rows.updateOne(
+          { _id: run._id, state: 'sending' },
+          { $set: { state: 'finished', finishedAt: clock.now() } }
+        )
+      }
+    }
+  }
+}
+export type Runs = ReturnType<typeof createRuns>
