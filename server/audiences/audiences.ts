@@ -1,0 +1,221 @@
+import type { Connection } from 'mongoose'
+import type { Collection } from 'mongodb'
+import type { z } from 'zod'
+import type { AudienceCreate, AudiencePatch, AudiencePreview, AudienceView, Rule } from '../../shared/audience.js'
+import type { PageQuery } from '../../shared/page.js'
+import type { Account } from '../accounts/accounts.js'
+import type { Credentials } from '../credentials/credentials.js'
+import type { Events } from '../events/events.js'
+import { LIVE_PERSON } from '../people/model.js'
+import type { People } from '../people/people.js'
+import type { Clock } from '../platform/clock.js'
+import { InvalidInput, NotFound } from '../platform/errors.js'
+import { newId } from '../platform/ids.js'
+import { listPage } from '../platform/page.js'
+import type { Templates } from '../templates/templates.js'
+import { createMembership, currentPersons, readBatch, type Batch, type Reach } from './members.js'
+import { audienceModel, type AudienceRow } from './model.js'
+import { createReach } from './reach.js'
+import { compileRule } from './rule.js'
+
+/** Whom an audience holds: a rule, or a fixed list. What a run keeps of it. */
+export type AudienceSource = { rule: Rule } | { personIds: string[] }
+
+export type Audiences = ReturnType<typeof createAudiences>
+
+const BATCH = 1_000
+const SAMPLES = 10
+
+/** Saved rules over people: who is in, how many, and streams of them. Nothing is materialised. */
+export function createAudiences({
+  db,
+  clock,
+  people,
+  events,
+  credentials,
+  templates
+}: {
+  db: Connection
+  clock: Clock
+  people: People
+  events: Pick<Events, 'rows'>
+  credentials: Credentials
+  templates: Templates
+}) {
+  const model = audienceModel(db)
+  const rows = model.collection as unknown as Collection<AudienceRow>
+  const persons = people.models.people
+  const reachOf = createReach({ clock, people, credentials, templates })
+  people.onErase(async ({ personIds }) => {
+    await rows.updateMany({ personIds: { $in: personIds } }, { $pull: { personIds: { $in: personIds } } })
+  })
+
+  const membership = (reach: Reach) =>
+    createMembership({ people: persons, events: events.rows, reach, now: clock.now() })
+
+  async function row(id: string): Promise<AudienceRow> {
+    const found = await rows.findOne({ _id: id })
+    if (found === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+    return found
+  }
+
+  /** Of these persons (already known to meet the rule's filter), those who meet the rest. */
+  async function narrowed(source: AudienceSource, account: Account, batch: Batch): Promise<string[]> {
+    if ('personIds' in source) return [...batch.keys()]
+    const { rest } = compileRule(source.rule)
+    if (rest === null) return [...batch.keys()]
+    const met = await membership((ids, templateId) => reachOf(account, ids, templateId)).members(rest, batch)
+    return [...batch.keys()].filter((id) => met.has(id))
+  }
+
+  async function stream(
+    source: AudienceSource,
+    account: Account,
+    {
+      after,
+      limit = BATCH,
+      createdBefore = null
+    }: { after: string | null; limit?: number; createdBefore?: Date | null }
+  ): Promise<{ personIds: string[]; next: string | null }> {
+    if ('personIds' in source) {
+      const ids = [...new Set(source.personIds)].sort().filter((id) => after === null || id > after)
+      const part = ids.slice(0, limit)
+      const found = part.length === 0 ? new Map() : await currentPersons(persons, part)
+      return { personIds: [...found.keys()], next: ids.length > limit ? part.at(-1)! : null }
+    }
+    const { filter } = compileRule(source.rule)
+    const batch = await readBatch(persons, filter, { after, limit, createdBefore })
+    const next = batch.size < limit ? null : [...batch.keys()].at(-1)!
+    return { personIds: await narrowed(source, account, batch), next }
+  }
+
+  async function among(source: AudienceSource, account: Account, personIds: string[]): Promise<Set<string>> {
+    if (personIds.length === 0) return new Set()
+    if ('personIds' in source) {
+      const listed = await currentPersons(persons, source.personIds)
+      return new Set(personIds.filter((id) => listed.has(id)))
+    }
+    const { filter } = compileRule(source.rule)
+    const batch: Batch = new Map()
+    const wanted = { $and: [{ _id: { $in: personIds } }, filter] }
+    for (const [id, was] of await readBatch(persons, wanted, {
+      after: null,
+      limit: personIds.length,
+      createdBefore: null
+    }))
+      batch.set(id, was)
+    return new Set(await narrowed(source, account, batch))
+  }
+
+  return {
+    rows,
+
+    /** Makes the indexes. */
+    async ready(): Promise<void> {
+      await model.createIndexes()
+    },
+
+    /** @throws NotFound */
+    get: async (id: string) => audienceView(await row(id)),
+
+    /** What a run keeps: later changes of the audience are not its business. @throws NotFound */
+    async sourceOf(id: string): Promise<AudienceSource> {
+      return sourceOf(await row(id))
+    },
+
+    page: (query: PageQuery) =>
+      listPage(
+        rows,
+        { filter: {}, query, sortable: ['createdAt', 'name', 'updatedAt'], defaultSort: '-createdAt' },
+        audienceView
+      ),
+
+    /** @throws InvalidInput when the rule cannot be compiled, or not exactly one of rule and personIds is given */
+    async create(wanted: z.infer<typeof AudienceCreate>) {
+      const now = clock.now()
+      const made: AudienceRow = { _id: newId(), name: wanted.name, ...bodyOf(wanted), createdAt: now, updatedAt: now }
+      await rows.insertOne(made)
+      return audienceView(made)
+    },
+
+    /** Giving a rule replaces a list, and the other way round. @throws NotFound, InvalidInput */
+    async patch(id: string, wanted: z.infer<typeof AudiencePatch>) {
+      const body = wanted.rule === undefined && wanted.personIds === undefined ? {} : bodyOf(wanted)
+      const set = { ...(wanted.name !== undefined && { name: wanted.name }), ...body, updatedAt: clock.now() }
+      const changed = await rows.findOneAndUpdate({ _id: id }, { $set: set }, { returnDocument: 'after' })
+      if (changed === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+      return audienceView(changed)
+    },
+
+    /** @throws NotFound */
+    async remove(id: string): Promise<void> {
+      const { deletedCount } = await rows.deleteOne({ _id: id })
+      if (deletedCount === 0) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+    },
+
+    /**
+     * The next persons of an audience by id, judged now. `next` is where to go on (also when nobody of the batch met
+     * the rule); null at the end. Whoever was created after `createdBefore` is left out.
+     */
+    stream,
+
+    /** Of these (current) person ids, those in the audience now. */
+    among,
+
+    /** Is this person in the audience now? */
+    async matches(source: AudienceSource, account: Account, personId: string): Promise<boolean> {
+      return (await among(source, account, [personId])).has(personId)
+    },
+
+    /** How many are in it now, how many of them `account` can reach now (with this template), and who for example. */
+    async preview(
+      account: Account,
+      source: AudienceSource,
+      templateId: string | null = null
+    ): Promise<z.infer<typeof AudiencePreview>> {
+      let [count, reachable] = [0, 0]
+      const examples: string[] = []
+      for (let after: string | null = null; ;) {
+        const { personIds, next }: { personIds: string[]; next: string | null } = await stream(source, account, {
+          after
+        })
+        count += personIds.length
+        reachable += (await reachOf(account, personIds, templateId)).size
+        examples.push(...personIds.slice(0, SAMPLES - examples.length))
+        if (next === null) break
+        after = next
+      }
+      const found = await persons
+        .find({ _id: { $in: examples }, ...LIVE_PERSON }, { projection: { attributes: 1 } })
+        .toArray()
+      return {
+        count,
+        reachable,
+        samples: found.map(({ _id, attributes }) => ({ personId: _id, attributes: attributes ?? {} }))
+      }
+    },
+
+    /** Checks a rule without saving it. @throws InvalidInput */
+    check(rule: Rule): void {
+      compileRule(rule)
+    }
+  }
+}
+
+export function sourceOf(audience: Pick<AudienceRow, 'rule' | 'personIds'>): AudienceSource {
+  return audience.rule !== null ? { rule: audience.rule } : { personIds: audience.personIds ?? [] }
+}
+
+function bodyOf(wanted: { rule?: Rule; personIds?: string[] }): Pick<AudienceRow, 'rule' | 'personIds'> {
+  if ((wanted.rule === undefined) === (wanted.personIds === undefined)) {
+    const message = 'give a rule or personIds, one of the two'
+    throw new InvalidInput(message, { errors: [{ pointer: '/rule', code: 'audience.ruleOrList', message }] })
+  }
+  if (wanted.rule === undefined) return { rule: null, personIds: [...new Set(wanted.personIds)] }
+  compileRule(wanted.rule)
+  return { rule: wanted.rule, personIds: null }
+}
+
+function audienceView({ _id, ...row }: AudienceRow): z.infer<typeof AudienceView> {
+  return { id: _id, ...row }
+}

@@ -1,0 +1,113 @@
+import type { Collection } from 'mongodb'
+import { meets } from '../events/where.js'
+import type { EventRow } from '../events/model.js'
+import { LIVE_PERSON, type PersonRow } from '../people/model.js'
+import type { PeopleFilter, Part } from './rule.js'
+
+/** A batch of persons by id, with the ids each had before a merge (their events still carry them). */
+export type Batch = Map<string, string[]>
+
+/** Which of these persons hold a right that can be used now? */
+export type Reach = (personIds: string[], templateId: string | null) => Promise<Set<string>>
+
+/** Reads at most `limit` live persons beyond `after`, by id; null from the start. */
+export async function readBatch(
+  people: Collection<PersonRow>,
+  filter: PeopleFilter,
+  { after, limit, createdBefore }: { after: string | null; limit: number; createdBefore: Date | null }
+): Promise<Batch> {
+  const from = {
+    ...LIVE_PERSON,
+    ...(after !== null && { _id: { $gt: after } }),
+    ...(createdBefore !== null && { createdAt: { $lte: createdBefore } }),
+    ...(Object.keys(filter).length > 0 && { $and: [filter] })
+  }
+  const rows = await people
+    .find(from, { projection: { was: 1 } })
+    .sort({ _id: 1 })
+    .limit(limit)
+    .toArray()
+  return new Map(rows.map((row) => [row._id, row.was ?? []]))
+}
+
+/** The live persons these ids lead to; ids of merged ones lead to who they are now. */
+export async function currentPersons(people: Collection<PersonRow>, ids: string[]): Promise<Batch> {
+  const rows = await people
+    .find({ ...LIVE_PERSON, $or: [{ _id: { $in: ids } }, { was: { $in: ids } }] }, { projection: { was: 1 } })
+    .toArray()
+  return new Map(rows.map((row) => [row._id, row.was ?? []]))
+}
+
+/** Asks a compiled rule of batches of persons; each part costs one query a batch, parts that decide nothing none. */
+export function createMembership(parts: {
+  people: Collection<PersonRow>
+  events: Collection<EventRow>
+  reach: Reach
+  now: Date
+}) {
+  return { members }
+
+  /** Those of the batch who meet the part. */
+  async function members(part: Part, batch: Batch): Promise<Set<string>> {
+    if (batch.size === 0) return new Set()
+    switch (part.kind) {
+      case 'people': {
+        const ids = [...batch.keys()]
+        const rows = await parts.people
+          .find({ _id: { $in: ids }, $and: [part.filter] }, { projection: { _id: 1 } })
+          .toArray()
+        return new Set(rows.map((row) => row._id))
+      }
+      case 'did':
+        return did(part, batch)
+      case 'reachable':
+        return parts.reach([...batch.keys()], part.templateId)
+      case 'all': {
+        let left = batch
+        for (const each of part.parts) left = only(left, await members(each, left))
+        return new Set(left.keys())
+      }
+      default: {
+        const found = new Set<string>()
+        let left = batch
+        for (const each of part.parts) {
+          for (const id of await members(each, left)) found.add(id)
+          left = without(batch, found)
+        }
+        return part.kind === 'any' ? found : new Set(left.keys())
+      }
+    }
+  }
+
+  async function did(part: Part & { kind: 'did' }, batch: Batch): Promise<Set<string>> {
+    const owner = new Map<string, string>()
+    for (const [id, was] of batch) for (const each of [id, ...was]) owner.set(each, id)
+    const filter = {
+      personId: { $in: [...owner.keys()] },
+      name: part.name,
+      ...(part.withinMs !== null && { at: { $gte: new Date(parts.now.getTime() - part.withinMs) } })
+    }
+    const times = new Map<string, number>()
+    const count = (personId: string, n: number) => {
+      const id = owner.get(personId)!
+      times.set(id, (times.get(id) ?? 0) + n)
+    }
+    if (part.where === null && part.atLeast === 1) {
+      for (const personId of await parts.events.distinct('personId', filter)) count(personId!, 1)
+    } else if (part.where === null) {
+      const groups = parts.events.aggregate<{ _id: string; n: number }>([
+        { $match: filter },
+        { $group: { _id: '$personId', n: { $sum: 1 } } }
+      ])
+      for (const group of await groups.toArray()) count(group._id, group.n)
+    } else {
+      // Compared here and not by MongoDB: a property's name may hold dots, and triggers must judge alike.
+      const rows = parts.events.find(filter, { projection: { personId: 1, properties: 1 } })
+      for await (const row of rows) if (meets(part.where, row.properties)) count(row.personId!, 1)
+    }
+    return new Set([...times].flatMap(([id, n]) => (n >= part.atLeast ? [id] : [])))
+  }
+}
+
+const only = (batch: Batch, ids: Set<string>): Batch => new Map([...batch].filter(([id]) => ids.has(id)))
+const without = (batch: Batch, ids: Set<string>): Batch => new Map([...batch].filter(([id]) => !ids.has(id)))
