@@ -1,0 +1,335 @@
+import type { Connection } from 'mongoose'
+import type { Collection } from 'mongodb'
+import type { z } from 'zod'
+import type { CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
+import type { Trigger } from '../../shared/trigger.js'
+import type { PageQuery } from '../../shared/page.js'
+import type { Accounts } from '../accounts/accounts.js'
+import type { Audiences } from '../audiences/audiences.js'
+import { checkWhere } from '../events/where.js'
+import type { Messages } from '../messages/messages.js'
+import type { People } from '../people/people.js'
+import type { Clock } from '../platform/clock.js'
+import { Conflict, InvalidInput, NotFound, PreconditionFailed } from '../platform/errors.js'
+import { mustMatch } from '../platform/etag.js'
+import { newId } from '../platform/ids.js'
+import type { Jobs } from '../platform/jobs.js'
+import type { Log } from '../platform/log.js'
+import { listPage } from '../platform/page.js'
+import type { Templates } from '../templates/templates.js'
+import { createCheck, type Check } from './check.js'
+import { createComposers } from './compose.js'
+import { createExpander } from './expand.js'
+import { campaignModel, type CampaignRow } from './model.js'
+import { openFaults } from './open.js'
+import { createRunVerbs } from './runs.js'
+import { firstInstant } from './schedule.js'
+import { createStarter } from './start.js'
+
+export type { CampaignRow } from './model.js'
+export type Campaigns = ReturnType<typeof createCampaigns>
+
+export type CampaignParts = {
+  db: Connection
+  clock: Clock
+  log: Log
+  jobs: Jobs
+  accounts: Accounts
+  people: People
+  templates: Templates
+  audiences: Audiences
+  messages: Messages
+}
+
+/** Campaigns online change rarely and are asked for with every event. */
+const CACHE_MS = 1_000
+const TICK_MS = 1_000
+
+const missing = () => new NotFound('no such campaign', { code: 'campaigns.not-found' })
+const wrongState = (state: string, verb: string) =>
+  new Conflict(`a campaign that is ${state} cannot be ${verb}`, { code: 'campaigns.state', facts: { state } })
+
+/** What operators set up and switch on: whom, what, when. Runs themselves live in the messages room. */
+export function createCampaigns(parts: CampaignParts) {
+  const { db, clock, log, jobs, accounts, audiences, messages } = parts
+  const model = campaignModel(db)
+  const rows = model.collection as unknown as Collection<CampaignRow>
+  const composers = createComposers()
+  const check = createCheck(parts)
+  let online: { at: number; campaigns: CampaignRow[] } | null = null
+
+  const starter = createStarter({ ...parts, rows, pause: pauseIfOnline })
+  const expander = createExpander({ ...parts, rows, composers, pause: pauseIfOnline })
+
+  jobs.define('campaigns.tick', async () => {
+    await tick()
+  })
+  jobs.define('runs.expand', async ({ data, signal }) => expander.expand(data.runId, signal), { concurrency: 2 })
+
+  async function row(id: string): Promise<CampaignRow> {
+    const found = await rows.findOne({ _id: id })
+    if (found === null) throw missing()
+    return found
+  }
+
+  /** Changes a campaign as it was seen; null when somebody else was faster. */
+  async function change(seen: CampaignRow, set: Partial<CampaignRow>): Promise<CampaignRow | null> {
+    online = null
+    const changed = await rows.findOneAndUpdate(
+      { _id: seen._id, rev: seen.rev },
+      { $set: { ...set, updatedAt: clock.now() }, $inc: { rev: 1 } },
+      { returnDocument: 'after' }
+    )
+    online = null
+    return changed
+  }
+
+  /** Moves a campaign on from one of `from`. @throws Conflict when it is elsewhere, PreconditionFailed by If-Match */
+  async function move(
+    id: string,
+    verb: string,
+    from: CampaignState[],
+    set: (seen: CampaignRow) => Partial<CampaignRow> | Promise<Partial<CampaignRow>>,
+    ifMatch?: string
+  ): Promise<CampaignRow> {
+    for (;;) {
+      const seen = await row(id)
+      mustMatch(ifMatch, seen.rev)
+      if (!from.includes(seen.state)) throw wrongState(seen.state, verb)
+      const changed = await change(seen, await set(seen))
+      if (changed !== null) return changed
+    }
+  }
+
+  /** Starts what is due (of one campaign, or of all), ends what has run. Two at once do the same once. */
+  async function tick(id?: string): Promise<void> {
+    for (const each of await starter.tick(id)) {
+      online = null
+      // Without jobs in this process a worker takes the run within a second; the first slice need not wait for it.
+      if (jobs.running()) continue
+      await expander.expand(each, undefined, 1).catch((error: unknown) => {
+        log.error({ err: error, runId: each }, 'the first slice of a run failed, its job will take it')
+      })
+    }
+  }
+
+  /** What is needed to go online: a check without problems, and the template as it is now. */
+  async function fit(seen: CampaignRow): Promise<Partial<CampaignRow>> {
+    const { problems, template } = await check(seen, { forecast: false })
+    if (problems.length > 0 || template === null) {
+      throw new InvalidInput('this campaign is not ready', { code: 'campaigns.not-ready', errors: problems })
+    }
+    return { template, nextAt: seen.runId === null ? firstInstant(seen.trigger) : null, stateReason: null }
+  }
+
+  async function pause(id: string, reason: string | null = null, ifMatch?: string): Promise<CampaignRow> {
+    const seen = await row(id)
+    mustMatch(ifMatch, seen.rev)
+    if (seen.state !== 'online') throw wrongState(seen.state, 'paused')
+    // Slots first, so that nothing fires from the next block on; once more after, for a run opened in between.
+    await messages.runs.setPaused(id, true, reason ?? undefined)
+    const paused = await move(id, 'paused', ['online'], () => ({ state: 'paused', stateReason: reason }))
+    await messages.runs.setPaused(id, true, reason ?? undefined)
+    return paused
+  }
+
+  /** Pauses it for a reason of our own; somebody else having stopped it first is as good. */
+  async function pauseIfOnline(id: string, reason: string): Promise<void> {
+    log.warn({ campaignId: id, reason }, 'a campaign is paused by what it met')
+    await pause(id, reason).catch((error: unknown) => {
+      if (!(error instanceof Conflict)) throw error
+    })
+  }
+
+  async function bodyFaults(body: Partial<CampaignRow>, accountId: string): Promise<void> {
+    const account = await accounts.get(accountId)
+    const faults = openFaults(account.kind, body.open)
+    if (faults.length > 0) throw new InvalidInput('what the card opens does not fit the account', { errors: faults })
+    if (body.trigger?.kind === 'event') checkWhere(body.trigger.where, '/trigger/where')
+  }
+
+  return {
+    rows,
+    composers,
+
+    /** Makes the indexes, and sees to it that the clock is looked at every second. */
+    async ready(): Promise<void> {
+      await model.createIndexes()
+      await jobs.every(TICK_MS, 'campaigns.tick')
+    },
+
+    /** Its runs, as operators see them. */
+    runs: createRunVerbs({ rows, clock, messages }),
+
+    tick,
+
+    /** Expands a run as far as it goes; what the job does. */
+    expand: expander.expand,
+
+    /** @throws NotFound */
+    get: row,
+
+    page: (filter: Record<string, unknown>, query: PageQuery) =>
+      listPage(
+        rows,
+        { filter, query, sortable: ['createdAt', 'updatedAt', 'name'], defaultSort: '-createdAt' },
+        campaignView
+      ),
+
+    /** A draft. @throws NotFound for an unknown account, InvalidInput */
+    async create(wanted: CampaignCreate): Promise<CampaignRow> {
+      const account = await accounts.get(wanted.accountId)
+      await bodyFaults({ ...wanted, open: wanted.open ?? null } as Partial<CampaignRow>, account.id)
+      const now = clock.now()
+      const made: CampaignRow = {
+        ...wanted,
+        _id: newId(),
+        accountId: account.id,
+        audienceId: wanted.audienceId ?? null,
+        open: wanted.open ?? null,
+        state: 'draft',
+        stateReason: null,
+        template: null,
+        nextAt: null,
+        runId: null,
+        activatedAt: null,
+        rev: 1,
+        createdAt: now,
+        updatedAt: now
+      }
+      await rows.insertOne(made)
+      return made
+    },
+
+    /** Changes a draft or a paused campaign; a run keeps what it started with. @throws Conflict, PreconditionFailed */
+    async patch(id: string, wanted: z.infer<typeof CampaignPatch>, ifMatch?: string): Promise<CampaignRow> {
+      return move(
+        id,
+        'changed',
+        ['draft', 'paused'],
+        async (seen) => {
+          const accountId = wanted.accountId === undefined ? seen.accountId : (await accounts.get(wanted.accountId)).id
+          if (seen.state === 'paused' && accountId !== seen.accountId) {
+            throw new Conflict('a campaign that has been online keeps its account', { code: 'campaigns.account-fixed' })
+          }
+          if (seen.state === 'paused' && wanted.trigger !== undefined) keepsTrigger(seen, wanted.trigger)
+          const set = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
+          const next = { ...set, accountId } as Partial<CampaignRow>
+          await bodyFaults({ ...seen, ...next }, accountId)
+          return next
+        },
+        ifMatch
+      )
+    },
+
+    /** Only a draft can be deleted: what has been online is history. @throws NotFound, Conflict */
+    async remove(id: string, ifMatch?: string): Promise<void> {
+      const seen = await row(id)
+      mustMatch(ifMatch, seen.rev)
+      if (seen.state !== 'draft') throw wrongState(seen.state, 'deleted')
+      const { deletedCount } = await rows.deleteOne({ _id: id, state: 'draft', rev: seen.rev })
+      if (deletedCount === 0) throw new PreconditionFailed()
+    },
+
+    /** A draft with the same settings. */
+    async duplicate(id: string): Promise<CampaignRow> {
+      const seen = await row(id)
+      const now = clock.now()
+      const made: CampaignRow = {
+        ...seen,
+        _id: newId(),
+        name: `${seen.name.slice(0, 55)} (2)`,
+        state: 'draft',
+        stateReason: null,
+        template: null,
+        nextAt: null,
+        runId: null,
+        activatedAt: null,
+        rev: 1,
+        createdAt: now,
+        updatedAt: now
+      }
+      await rows.insertOne(made)
+      return made
+    },
+
+    /** What stands in the way of going online, what is odd, and whom it would reach. @throws NotFound */
+    check: async (id: string): Promise<Check> => check(await row(id)),
+
+    /** Online from now on; a run that is due starts before this returns. @throws InvalidInput with the problems */
+    async activate(id: string, ifMatch?: string): Promise<CampaignRow> {
+      const seen = await row(id)
+      const at = clock.now()
+      await move(
+        id,
+        'activated',
+        ['draft'],
+        async (draft) => ({ ...(await fit(draft)), state: 'online', activatedAt: at }),
+        ifMatch
+      )
+      log.info({ campaignId: id, kind: seen.trigger.kind }, 'campaign online')
+      await tick(id)
+      return row(id)
+    },
+
+    /** Nothing more of it is sent, from the next slot on. @throws Conflict unless online */
+    pause,
+    pauseIfOnline,
+
+    /** @throws Conflict unless paused, InvalidInput when it is not ready any more */
+    async resume(id: string, ifMatch?: string): Promise<CampaignRow> {
+      await move(id, 'resumed', ['paused'], async (seen) => ({ ...(await fit(seen)), state: 'online' }), ifMatch)
+      await messages.runs.setPaused(id, false)
+      await starter.continueRuns(id)
+      await tick(id)
+      return row(id)
+    },
+
+    /** For good: what is not out yet will not go. @throws Conflict unless online or paused */
+    async cancel(id: string, ifMatch?: string): Promise<CampaignRow> {
+      const seen = await row(id)
+      mustMatch(ifMatch, seen.rev)
+      if (seen.state !== 'online' && seen.state !== 'paused') throw wrongState(seen.state, 'cancelled')
+      await messages.cancelRuns(id)
+      const cancelled = await move(id, 'cancelled', ['online', 'paused'], () => ({ state: 'cancelled', nextAt: null }))
+      // Rows that an expander wrote in between.
+      await messages.cancelRuns(id)
+      return cancelled
+    },
+
+    /** Campaigns online that wait for events, at most a second old (at once in the process that changed one). */
+    async listening(): Promise<CampaignRow[]> {
+      const now = clock.monotonic()
+      if (online !== null && now - online.at < CACHE_MS) return online.campaigns
+      const campaigns = await rows.find({ state: 'online', 'trigger.kind': 'event' }).toArray()
+      online = { at: now, campaigns }
+      return campaigns
+    },
+
+    /** After a run of it was opened: makes it follow a pause or cancellation that came in between. */
+    async settleRuns(id: string): Promise<void> {
+      await starter.settle(id)
+    },
+
+    /** Whom it is for; null: everyone. @throws NotFound when the audience is gone */
+    audienceOf: (campaign: CampaignRow) =>
+      campaign.audienceId === null ? Promise.resolve(null) : audiences.sourceOf(campaign.audienceId)
+  }
+}
+
+/** What has been online stays of its kind, and what has run does not run again. @throws Conflict */
+function keepsTrigger(seen: CampaignRow, wanted: Trigger): void {
+  if (wanted.kind !== seen.trigger.kind) {
+    throw new Conflict('a campaign that has been online keeps its kind of trigger', { code: 'campaigns.trigger-fixed' })
+  }
+  const moved = firstInstant(wanted)?.getTime() !== firstInstant(seen.trigger)?.getTime()
+  if (seen.runId !== null && moved) {
+    throw new Conflict('its run has started already: duplicate it to run again', { code: 'campaigns.trigger-fixed' })
+  }
+}
+
+/** A campaign as REST shows it. */
+export function campaignView(row: CampaignRow): CampaignView {
+  const { _id, template: _t, nextAt: _n, runId: _r, activatedAt: _a, rev: _v, open, ...rest } = row
+  return { ...rest, id: _id, ...(open !== null && { open }) }
+}

@@ -1,0 +1,128 @@
+import type { Account, Accounts } from '../accounts/accounts.js'
+import type { AudienceSource, Audiences } from '../audiences/audiences.js'
+import type { Clock } from '../platform/clock.js'
+import { InvalidInput, NotFound } from '../platform/errors.js'
+import { createRenderer, type Shape } from '../templates/content.js'
+import type { Template, Templates } from '../templates/templates.js'
+import type { CampaignRow } from './model.js'
+import { openFaults } from './open.js'
+import { decide, firstInstant, instantsAfter } from './schedule.js'
+
+export type Fault = { pointer: string; code: string; message: string }
+
+/** What an operator is told before going online. `problems` stop it, `warnings` do not. */
+export type Check = {
+  ready: boolean
+  problems: Fault[]
+  warnings: Fault[]
+  /** null where nobody can be counted yet (no audience, or it is gone). */
+  forecast: { matched: number; reachableNow: number } | null
+  nextRuns: Date[]
+  template: Shape | null
+}
+
+const NEXT_RUNS = 5
+
+/** Looks a campaign over with everything it stands on: account, template, content, audience, time. */
+export function createCheck({
+  clock,
+  accounts,
+  audiences,
+  templates
+}: {
+  clock: Clock
+  accounts: Accounts
+  audiences: Audiences
+  templates: Templates
+}) {
+  const renderer = createRenderer()
+
+  return async function check(campaign: CampaignRow, { forecast: counts = true } = {}): Promise<Check> {
+    const now = clock.now()
+    const problems: Fault[] = []
+    const warnings: Fault[] = []
+    const problem = (pointer: string, code: string, message: string) => problems.push({ pointer, code, message })
+    const warn = (pointer: string, code: string, message: string) => warnings.push({ pointer, code, message })
+
+    const account = await orNull(accounts.get(campaign.accountId))
+    if (account === null) problem('/accountId', 'accounts.not-found', 'the account is not here any more')
+    else if (account.state === 'disabled') {
+      problem('/accountId', 'accounts.disabled', account.disabledReason ?? 'the account cannot send')
+    } else if (account.paused)
+      warn('/accountId', 'accounts.paused', 'the account is paused: nothing goes out until it is resumed')
+
+    const template = account === null ? null : await orNull(templates.get(account.id, campaign.templateId))
+    if (account !== null) {
+      if (template === null || template.state === 'deleted') {
+        problem('/templateId', 'templates.missing', 'the account has no such template')
+      } else {
+        problems.push(...renderer.check(template, campaign.content))
+        if (campaign.emphasis !== undefined) emphasisFault(template, campaign.emphasis)
+      }
+      problems.push(...openFaults(account.kind, campaign.open))
+    }
+    if (campaign.open !== null) problems.push(...renderer.checkOpen(campaign.open))
+
+    const source = await audience(campaign)
+    const first = campaign.runId === null ? firstInstant(campaign.trigger) : null
+    if (first !== null) {
+      const verdict = decide(first, now, campaign.missed)
+      if (verdict === 'missed') problem('/trigger/at', 'trigger.past', 'the time to send has passed')
+      else if (verdict === 'start' && first < now)
+        warn('/trigger/at', 'trigger.late', 'the time to send has passed: it starts at once')
+    }
+
+    const forecast = !counts || account === null || source === null ? null : await count(account, source, template)
+    if (forecast !== null && forecast.matched === 0)
+      warn('/audienceId', 'audiences.empty', 'nobody is in the audience now')
+    else if (forecast !== null && forecast.reachableNow === 0) {
+      warn('/audienceId', 'audiences.unreachable', 'nobody in the audience can be reached now')
+    }
+    return {
+      ready: problems.length === 0,
+      problems,
+      warnings,
+      forecast,
+      nextRuns: instantsAfter(campaign.trigger, now, NEXT_RUNS),
+      template: template === null ? null : { kind: template.kind, fields: template.fields, choices: template.choices }
+    }
+
+    async function audience({ audienceId, trigger, runId }: CampaignRow): Promise<AudienceSource | null> {
+      // What has started keeps the audience it started with.
+      if (trigger.kind !== 'event' && runId !== null) return null
+      if (audienceId === null) {
+        if (trigger.kind !== 'event')
+          problem('/audienceId', 'audiences.needed', 'a scheduled campaign needs an audience')
+        return null
+      }
+      const found = await orNull(audiences.sourceOf(audienceId))
+      if (found === null) problem('/audienceId', 'audiences.not-found', 'the audience is not here any more')
+      return found
+    }
+
+    function emphasisFault({ kind, fields }: Template, emphasis: string): void {
+      const key = emphasis.replace(/\.DATA$/i, '')
+      if (kind !== 'legacy')
+        warn('/emphasis', 'emphasis.ignored', 'only legacy mini-program templates enlarge a keyword')
+      else if (!fields.some((field) => field.key === key)) {
+        problem('/emphasis', 'emphasis.unknown-field', `the template has no field ${key}`)
+      }
+    }
+  }
+
+  async function count(account: Account, source: AudienceSource, template: Template | null) {
+    const templateId = template === null ? null : template.templateId
+    const { count: matched, reachable } = await audiences.preview(account, source, templateId)
+    return { matched, reachableNow: reachable }
+  }
+}
+
+/** What is asked for, or null when it is not there. */
+export async function orNull<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked
+  } catch (error) {
+    if (error instanceof NotFound || error instanceof InvalidInput) return null
+    throw error
+  }
+}

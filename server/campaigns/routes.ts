@@ -1,0 +1,146 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
+import { Instant } from '../../shared/instant.js'
+import { PageQuery, pageOf, wordList } from '../../shared/page.js'
+import type { Accounts } from '../accounts/accounts.js'
+import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { etagOf } from '../platform/etag.js'
+import { mayKnow, runRoutes } from './run-routes.js'
+import { campaignView, type CampaignRow, type Campaigns } from './campaigns.js'
+
+const Id = z.object({ id: z.string().max(64) })
+const headers = z.object({ 'if-match': z.string().optional() }).loose()
+const Fault = z.object({ pointer: z.string(), code: z.string(), message: z.string() })
+const CheckView = z.object({
+  ready: z.boolean(),
+  problems: z.array(Fault),
+  warnings: z.array(Fault),
+  forecast: z.object({ matched: z.int(), reachableNow: z.int() }).nullable(),
+  nextRuns: z.array(Instant)
+})
+const CampaignQuery = PageQuery.extend({
+  accountId: z.string().max(64).optional(),
+  state: wordList(CampaignState.options).optional(),
+  'trigger.kind': z.enum(['once', 'event']).optional()
+})
+
+const tags = ['campaigns']
+
+/** Campaigns: what operators set up, look over, switch on and off. */
+export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accounts: Accounts }> = async (
+  app,
+  { campaigns, accounts }
+) => {
+  const read = app.requireCaller({ scope: 'campaigns:read' })
+  const write = app.requireCaller({ scope: 'campaigns:write' })
+  const one = { params: Id, response: { 200: CampaignView }, tags }
+
+  await app.register(runRoutes, { campaigns })
+
+  app.get(
+    '/v1/campaigns',
+    { onRequest: read, schema: { querystring: CampaignQuery, response: { 200: pageOf(CampaignView) }, tags } },
+    async (request) => {
+      const { accountId, state, 'trigger.kind': kind, ...query } = request.query
+      const allowed = accountsOf(request.caller)
+      const filter: Record<string, unknown> = {}
+      if (accountId !== undefined) filter.accountId = await accountFor(request.caller, accountId)
+      else if (allowed !== null) filter.accountId = { $in: allowed }
+      if (state !== undefined) filter.state = { $in: state }
+      if (kind !== undefined) filter['trigger.kind'] = kind
+      return campaigns.page(filter, query)
+    }
+  )
+  app.post(
+    '/v1/campaigns',
+    {
+      onRequest: write,
+      config: { idempotent: true },
+      schema: { body: CampaignCreate, response: { 201: CampaignView }, tags }
+    },
+    async (request, reply) => {
+      await accountFor(request.caller, request.body.accountId)
+      const made = await campaigns.create(request.body)
+      return reply.code(201).header('etag', etagOf(made.rev)).send(campaignView(made))
+    }
+  )
+  app.get('/v1/campaigns/:id', { onRequest: read, schema: one }, async (request, reply) => {
+    const found = await mine(request.caller, request.params.id)
+    return reply.header('etag', etagOf(found.rev)).send(campaignView(found))
+  })
+  app.patch(
+    '/v1/campaigns/:id',
+    { onRequest: write, schema: { ...one, headers, body: CampaignPatch } },
+    async (request, reply) => {
+      await mine(request.caller, request.params.id)
+      if (request.body.accountId !== undefined) await accountFor(request.caller, request.body.accountId)
+      const changed = await campaigns.patch(request.params.id, request.body, request.headers['if-match'])
+      return reply.header('etag', etagOf(changed.rev)).send(campaignView(changed))
+    }
+  )
+  app.delete(
+    '/v1/campaigns/:id',
+    { onRequest: write, schema: { params: Id, headers, response: { 204: z.null() }, tags } },
+    async (request, reply) => {
+      await mine(request.caller, request.params.id)
+      await campaigns.remove(request.params.id, request.headers['if-match'])
+      return reply.code(204).send(null)
+    }
+  )
+  app.post(
+    '/v1/campaigns/:id/duplicate',
+    { onRequest: write, config: { idempotent: true }, schema: { params: Id, response: { 201: CampaignView }, tags } },
+    async (request, reply) => {
+      await mine(request.caller, request.params.id)
+      const made = await campaigns.duplicate(request.params.id)
+      return reply.code(201).header('etag', etagOf(made.rev)).send(campaignView(made))
+    }
+  )
+  app.post(
+    '/v1/campaigns/:id/check',
+    { onRequest: read, schema: { params: Id, response: { 200: CheckView }, tags } },
+    async (request) => {
+      await mine(request.caller, request.params.id)
+      const { template: _, ...check } = await campaigns.check(request.params.id)
+      return check
+    }
+  )
+
+  const verbs = {
+    activate: (id: string, ifMatch?: string) => campaigns.activate(id, ifMatch),
+    pause: (id: string, ifMatch?: string) => campaigns.pause(id, null, ifMatch),
+    resume: (id: string, ifMatch?: string) => campaigns.resume(id, ifMatch),
+    cancel: (id: string, ifMatch?: string) => campaigns.cancel(id, ifMatch)
+  }
+  // Whoever may edit may stop; what makes messages go out, or never go, is for operators.
+  const decide = app.requireCaller({ scope: 'campaigns:write', role: 'operator' })
+  for (const [name, verb] of Object.entries(verbs)) {
+    const onRequest = name === 'pause' ? write : decide
+    app.post(`/v1/campaigns/:id/${name}`, { onRequest, schema: { ...one, headers } }, async (request, reply) => {
+      await mine(request.caller, request.params.id)
+      const moved = await verb(request.params.id, request.headers['if-match'])
+      request.log.info(
+        { campaignId: moved._id, state: moved.state, by: callerName(request.caller) },
+        `campaign: ${name}`
+      )
+      return reply.header('etag', etagOf(moved.rev)).send(campaignView(moved))
+    })
+  }
+
+  /** Our id of an account the caller may use. @throws NotFound */
+  async function accountFor(caller: Caller, idOrAppId: string): Promise<string> {
+    const { id } = await accounts.get(idOrAppId)
+    mayUseAccount(caller, id)
+    return id
+  }
+
+  /** A campaign of an account the caller may use; another's does not exist for it. */
+  async function mine(caller: Caller, id: string): Promise<CampaignRow> {
+    const found = await campaigns.get(id)
+    mayKnow(caller, found.accountId, 'campaign')
+    return found
+  }
+}
+
+const callerName = (caller: Caller) => (caller.kind === 'phone' ? 'phone' : `${caller.kind}:${caller.id}`)

@@ -1,0 +1,60 @@
+import t from 'tap'
+import { openFaults } from '../../../server/campaigns/open.js'
+import { dayOf, decide, firstInstant, instantsAfter, lifeOf } from '../../../server/campaigns/schedule.js'
+import type { Trigger } from '../../../shared/trigger.js'
+
+const noon = new Date('2026-03-01T12:00:00Z')
+const minutes = (n: number) => new Date(noon.getTime() + n * 60_000)
+const once: Trigger = { kind: 'once', at: noon, zone: 'Asia/Shanghai' }
+const onEvent: Trigger = { kind: 'event', event: 'bought', reentry: 'each' }
+
+t.test('a run planned for noon', async (t) => {
+  const table: [string, number, Parameters<typeof decide>[2], ReturnType<typeof decide>][] = [
+    ['waits before noon', -1, undefined, 'wait'],
+    ['starts at noon', 0, undefined, 'start'],
+    ['starts an hour late', 60, undefined, 'start'],
+    ['is missed after more than an hour', 61, undefined, 'missed'],
+    ['is missed sooner if the campaign says so', 11, { lateWithinMs: 600_000 }, 'missed'],
+    ['starts later if the campaign says so', 90, { lateWithinMs: 2 * 3_600_000 }, 'start'],
+    ['forgives a minute even when missed runs are skipped', 1, 'skip', 'start'],
+    ['is skipped when missed', 2, 'skip', 'missed']
+  ]
+  for (const [name, late, missed, expected] of table) {
+    t.test(name, async (t) => t.equal(decide(noon, minutes(late), missed), expected))
+  }
+})
+
+t.test('the instants of a trigger', async (t) => {
+  t.same(instantsAfter(once, minutes(-1), 5), [noon])
+  t.same(instantsAfter(once, noon, 5), [], 'what is due now is not to come')
+  t.same(instantsAfter(onEvent, noon, 5), [])
+  t.same(firstInstant(once), noon)
+  t.equal(firstInstant(onEvent), null)
+})
+
+t.test('the life of a message', async (t) => {
+  t.equal(lifeOf({}), 86_400_000, 'is a day')
+  t.equal(lifeOf({ scene: 'payment' }), 60_000, 'is what its scene tolerates')
+  t.equal(lifeOf({ scene: 'logistics', lifeMs: 90_000 }), 90_000, 'is what the campaign says before all')
+})
+
+t.test('a day is one of Asia/Shanghai', async (t) => {
+  const eve = dayOf(new Date('2026-03-01T15:59:59.999Z'))
+  const next = dayOf(new Date('2026-03-01T16:00:00Z'))
+  t.same([eve.day, next.day], ['2026-03-01', '2026-03-02'])
+  t.same(eve.end, next.start)
+  t.same(next.start, new Date('2026-03-01T16:00:00Z'))
+})
+
+t.test('what a card opens', async (t) => {
+  const codes = (kind: 'miniprogram' | 'service', open: Parameters<typeof openFaults>[1]) =>
+    openFaults(kind, open).map(({ pointer, code }) => `${pointer} ${code}`)
+  t.same(codes('miniprogram', null), [])
+  t.same(codes('miniprogram', { page: 'pages/a?b=1' }), [])
+  t.same(codes('miniprogram', { page: '/pages/a' }), ['/open/page open.slash'])
+  t.same(codes('miniprogram', { url: 'https://a.cn' }), ['/open/url open.url'])
+  t.same(codes('miniprogram', { miniprogram: { appId: 'wx' } }), ['/open/miniprogram open.miniprogram'])
+  t.same(codes('service', { url: 'https://a.cn', miniprogram: { appId: 'wx', page: 'a' } }), [])
+  t.same(codes('service', { page: 'a' }), ['/open/page open.page'])
+  t.same(codes('service', { miniprogram: { appId: 'wx', page: '/a' } }), ['/open/miniprogram/page open.slash'])
+})
