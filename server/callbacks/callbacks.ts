@@ -1,0 +1,71 @@
+import type { Account, Accounts } from '../accounts/accounts.js'
+import type { Events } from '../events/events.js'
+import type { People } from '../people/people.js'
+import type { Clock } from '../platform/clock.js'
+import { NotAllowed } from '../platform/errors.js'
+import type { Log } from '../platform/log.js'
+import type { Sealer } from '../platform/sealing.js'
+import { answerEcho, openPush, type CallbackKeys, type PushQuery } from '../wechat/callback.js'
+import { pushConsumers, type PushEffects } from './consumers.js'
+import { pushEvents } from './push-events.js'
+
+export type CallbackParts = {
+  clock: Clock
+  log: Log
+  sealer: Sealer
+  accounts: Accounts
+  people: People
+  events: Pick<Events, 'intake' | 'consume'>
+} & Pick<PushEffects, 'receipts' | 'credentials' | 'grantTypeOf' | 'learnLater'>
+
+/** How often the account's "last push received" is brought up to date. */
+const NOTE_EVERY_MS = 10_000
+
+/** What WeChat pushes: the signature first, stored next, acknowledged then, and applied by the consumers afterwards. */
+export function createCallbacks(parts: CallbackParts) {
+  const { clock, log, sealer, accounts, people, events } = parts
+  for (const [name, handler] of pushConsumers(parts)) events.consume(name, handler)
+
+  /** @throws NotAllowed where no token was ever set */
+  async function keysOf(account: Account): Promise<CallbackKeys> {
+    const { token, mode } = account.callback
+    if (token === null) throw new NotAllowed('this account takes no pushes', { code: 'callback.bad-signature' })
+    const aesKey = mode === 'plain' ? null : await accounts.aesKeyOf(account.id)
+    return { token, appId: account.appId, mode, ...(aesKey !== null && { aesKey }) }
+  }
+
+  async function note(account: Account, now: Date): Promise<void> {
+    const last = account.callback.lastReceivedAt
+    if (last !== null && Math.abs(now.getTime() - last.getTime()) < NOTE_EVERY_MS) return
+    await accounts
+      .touchCallback(account.id, now)
+      .catch((error: unknown) => log.warn({ err: error, accountId: account.id }, 'the time of a push was not noted'))
+  }
+
+  return {
+    /** WeChat's check of the address: the text to answer. @throws NotAllowed, NoSuchAccount */
+    async handshake(appId: string, query: PushQuery): Promise<string> {
+      return answerEcho(await keysOf(await accounts.get(appId)), query)
+    },
+
+    /**
+     * One push. When this returns it is stored, and may be acknowledged; one that came before changes nothing.
+     * @throws NotAllowed for a wrong signature and InvalidInput for what cannot be read: nothing is stored then
+     */
+    async receive(appId: string, query: PushQuery, body: string, contentType: string): Promise<'stored' | 'duplicate'> {
+      const account = await accounts.get(appId)
+      const push = openPush(await keysOf(account), query, body, contentType)
+      const openId = push.fromUserName
+      const recipient = openId === '' ? null : await people.recipient(account.id, openId)
+      const items = pushEvents(push, sealer.seal).map((event) => ({
+        ...event,
+        personId: recipient?.personId ?? null,
+        recipientId: recipient?.id ?? null
+      }))
+      const verdicts = await events.intake({ kind: 'wechat', id: recipient?.id ?? '' }, account.id, items)
+      await note(account, clock.now())
+      return verdicts.every(({ verdict }) => verdict === 'duplicate') ? 'duplicate' : 'stored'
+    }
+  }
+}
+export type Callbacks = ReturnType<typeof createCallbacks>

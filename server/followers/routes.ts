@@ -1,0 +1,33 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { OperationView } from '../../shared/operation.js'
+import type { Accounts } from '../accounts/accounts.js'
+import type { Operations } from '../operations/operations.js'
+import { mayUseAccount } from '../platform/auth.js'
+import type { Followers } from './followers.js'
+
+/** Bringing a service account's followers over. */
+export const followerRoutes: FastifyPluginAsyncZod<{
+  followers: Followers
+  accounts: Accounts
+  operations: Operations
+}> = async (app, { followers, accounts, operations }) => {
+  app.post(
+    '/v1/accounts/:id/followers/sync',
+    {
+      onRequest: app.requireCaller({ scope: 'people:write' }),
+      schema: {
+        params: z.object({ id: z.string() }),
+        body: z.strictObject({ full: z.boolean().optional() }).nullish(),
+        response: { 202: OperationView }
+      }
+    },
+    async (request, reply) => {
+      const account = await accounts.get(request.params.id)
+      mayUseAccount(request.caller, account.id)
+      const { operationId, location } = await followers.startSync(account.id, { full: request.body?.full ?? false })
+      const { accountId: _accountId, ...operation } = await operations.get(operationId)
+      return reply.code(202).header('location', location).send(operation)
+    }
+  )
+}

@@ -1,0 +1,145 @@
+import t, { type Test } from 'tap'
+import { createFollowers, type MintFollow } from '../../../server/followers/followers.js'
+import { silentLog } from '../../../server/platform/log.js'
+import { buildTestApp } from '../../support/build-app.js'
+
+const MINI = 'wx5b1a2c3d4e5f6001'
+const SVC = 'wx5b1a2c3d4e5f6003'
+const SECRET = '6003a1b2c3d4e5f60718293a4b5c6d7e'
+
+async function room(t: Test) {
+  const server = await buildTestApp(t, { wechat: 'sandbox' })
+  const { rooms, parts, db, clock } = server
+  const minted: Parameters<MintFollow>[1][] = []
+  const followers = createFollowers({
+    db,
+    clock,
+    log: silentLog(),
+    sealer: parts.sealer,
+    accounts: rooms.accounts,
+    people: rooms.people,
+    wechat: rooms.wechat,
+    jobs: rooms.jobs,
+    operations: rooms.operations,
+    mint: async (_account, right) => minted.push(right)
+  })
+  await followers.ready()
+  const service = await server.account({ kind: 'service', appId: SVC, secret: SECRET, name: 'svc', mode: 'sandbox' })
+  const mini = await server.account({
+    appId: MINI,
+    secret: '6001a1b2c3d4e5f60718293a4b5c6d7e',
+    name: 'mini',
+    mode: 'sandbox'
+  })
+  const sync = async (options = {}) => {
+    const { operationId } = await followers.startSync(service.id, options)
+    await rooms.jobs.run('followers.sync', { accountId: service.id, operationId })
+    return rooms.operations.get(operationId)
+  }
+  return { ...server, sandbox: server.sandbox!, people: rooms.people, followers, service, mini, minted, sync }
+}
+const openIdsOf = (users: { openids: Record<string, string> }[], appid: string) =>
+  users.map((user) => user.openids[appid]!)
+
+t.test('followers', async (t) => {
+  const { sandbox, people, service, mini, followers, minted, sync, clock, db, rooms } = await room(t)
+  const users = sandbox.controls.addUsers({ count: 250, appids: [MINI, SVC], followers: [SVC] }) as any[]
+  const before = sandbox.requests({ path: '/cgi-bin/user/info/batchget' }).length
+  const batches = () => sandbox.requests({ path: '/cgi-bin/user/info/batchget' }).length - before
+  const [ann, bob] = users
+  const annHere = await people.recipient(mini.id, ann.openids[MINI], { unionId: ann.unionid })
+
+  t.test('are brought over and joined to mini-program users', async (t) => {
+    clock.advance(1000)
+    const done = await sync()
+    t.match(done, { state: 'done', done: 250, total: 250, result: { followers: 250, joined: 250, gone: 0 } })
+    t.equal(batches(), 3, 'a hundred at a time')
+    const there = await people.recipientsOf(service.id, [annHere.personId])
+    t.equal(there.get(annHere.personId)?.id, people.recipientId(service.id, ann.openids[SVC]))
+    t.equal(await db.collection('recipients').countDocuments({ accountId: service.id, follower: true }), 250)
+    t.equal(await db.collection('people').countDocuments({ mergedInto: null }), 250)
+    t.equal(minted.length, 250, 'all followed within 48 hours')
+    t.match(minted[0], { source: /follow|scan/, key: /^\d+$/ })
+  })
+
+  t.test('a second time costs one call, and finds who left', async (t) => {
+    sandbox.controls.setFollowers({
+      appid: SVC,
+      openids: openIdsOf(users.slice(0, 3), SVC),
+      follow: false,
+      push: false
+    })
+    clock.advance(60_000)
+    t.match(await sync(), { state: 'done', result: { followers: 247, joined: 0, gone: 3 } })
+    t.equal(batches(), 3, 'nobody is asked about twice')
+    const gone = await people.byIds([people.recipientId(service.id, bob.openids[SVC])])
+    t.match([...gone.values()], [{ follower: false, reach: 'unfollowed' }])
+    clock.advance(60_000)
+    await sync({ full: true })
+    t.equal(batches(), 6, 'unless that is wanted')
+  })
+
+  t.test('go on after a crash where they stood', async (t) => {
+    clock.advance(60_000)
+    const { operationId } = await followers.startSync(service.id)
+    const again = await followers.startSync(service.id)
+    t.equal(again.operationId, operationId, 'one at a time')
+    sandbox.controls.addRule({ path: '/cgi-bin/user/get', times: 1, action: { errcode: -1 } })
+    await t.rejects(
+      rooms.jobs.run('followers.sync', { accountId: service.id, operationId }),
+      'what may pass is left to the job queue'
+    )
+    t.match(await rooms.operations.get(operationId), { state: 'running' })
+    await rooms.jobs.run('followers.sync', { accountId: service.id, operationId })
+    t.match(await rooms.operations.get(operationId), { state: 'done', result: { followers: 247 } })
+    await rooms.jobs.run('followers.sync', { accountId: service.id, operationId }) // repeated by a stalled worker: nothing
+  })
+
+  t.test('what cannot pass ends it with a reason', async (t) => {
+    sandbox.controls.addRule({ path: '/cgi-bin/user/get', action: { errcode: 48001 } })
+    clock.advance(60_000)
+    t.match(await sync(), { state: 'failed', error: /48001/ })
+    sandbox.controls.removeRules()
+    t.match(await sync(), { state: 'done' }, 'and the next try begins anew')
+    await t.rejects(followers.startSync(mini.id), { code: 'followers.no-service-account' })
+  })
+
+  t.test('a follower met by a push is asked for a unionid', async (t) => {
+    const [eve] = sandbox.controls.addUsers({ count: 1, appids: [MINI, SVC], followers: [SVC] }) as any[]
+    const here = await people.recipient(mini.id, eve.openids[MINI], { unionId: eve.unionid })
+    const there = await people.recipient(service.id, eve.openids[SVC])
+    await rooms.jobs.run('followers.learn', { accountId: service.id, recipientIds: [there.id, 'unknown'] })
+    const persons = await people.personIdsOf([there.id, here.id])
+    t.equal(persons.get(there.id), persons.get(here.id))
+  })
+
+  t.test('no openid is kept in clear', async (t) => {
+    for (const name of ['followerSyncs', 'operations', 'agendaJobs', 'recipients']) {
+      const text = JSON.stringify(await db.collection(name).find({}).toArray())
+      t.notOk(
+        openIdsOf(users, SVC).some((openId) => text.includes(openId)),
+        name
+      )
+    }
+  })
+})
+
+t.test('the route', async (t) => {
+  const { app, service, mini, key, login, rooms } = await room(t)
+  const post = (id: string, headers: object, payload?: object) =>
+    app.inject({
+      method: 'POST',
+      url: `/v1/accounts/${id}/followers/sync`,
+      headers: headers as never,
+      ...(payload && { payload })
+    })
+  const begun = await post(SVC, await key(['people:write']))
+  t.equal(begun.statusCode, 202, begun.body)
+  t.equal(begun.headers.location, `/v1/operations/${begun.json().id}`)
+  t.match(begun.json(), { kind: 'followers.sync', state: 'running', done: 0 })
+  t.equal((await post(service.id, await login('editor'), { full: true })).json().id, begun.json().id)
+  await rooms.jobs.run('followers.sync', { accountId: service.id, operationId: begun.json().id })
+  t.equal((await post(service.id, await login('viewer'))).statusCode, 403)
+  t.equal((await post(mini.id, await login('editor'))).statusCode, 422)
+  t.equal((await post(service.id, await key(['people:write'], [mini.id]))).statusCode, 404)
+})
