@@ -17,7 +17,9 @@ export const accountRoutes: FastifyPluginAsyncZod<{
   verify: VerifyAccount
   /** Drops the tokens of an account that left or got another secret. */
   forgetToken: (accountId: string) => Promise<void>
-}> = async (app, { accounts, verify, forgetToken }) => {
+  /** Tells the senders: nothing of this account fires from the next block of slots on, or it may again. */
+  halt: (accountId: string, halted: boolean) => Promise<void>
+}> = async (app, { accounts, verify, forgetToken, halt }) => {
   const read = app.requireCaller({ scope: 'accounts:read' })
   const write = app.requireCaller({ scope: 'accounts:write', role: 'operator' })
 
@@ -80,7 +82,19 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     }
   )
 
-  const verbs = { verify, pause: accounts.pause, resume: accounts.resume }
+  // Stopped before it is said to be, and said to be running before it runs: never sending while shown as paused.
+  const verbs = {
+    verify,
+    async pause(id: string) {
+      await halt(id, true)
+      return accounts.pause(id)
+    },
+    async resume(id: string) {
+      const account = await accounts.resume(id)
+      await halt(id, false)
+      return account
+    }
+  }
   for (const [name, verb] of Object.entries(verbs)) {
     app.post(
       `/v1/accounts/:id/${name}`,

@@ -208,16 +208,25 @@ export function createDirect(parts: {
 
   return {
     /**
-     * Plans one message. `key` (the idempotency key, or the item's id) with the body names it: the same twice is the same
-     * message. @throws InvalidInput, NotFound
+     * Plans one message. `key` (the idempotency key, or the item's id) names it for as long as the row lives: asked for
+     * again it is the same message. @throws InvalidInput (also when the key already names another body), NotFound
      */
-    async post(callerId: string, account: Account, key: string, body: Omit<MessagePost, 'accountId'>): Promise<Posted> {
-      const id = messages.messageId('direct', account.id, callerId, key, sealer.hash('body', JSON.stringify(body)))
+    async post(
+      callerId: string,
+      account: Account,
+      key: string,
+      body: Omit<MessagePost, 'accountId'>
+    ): Promise<{ posted: Posted; replayed: boolean }> {
+      const id = messages.messageId('direct', account.id, callerId, key)
+      const bodyHash = sealer.hash('body', JSON.stringify(body))
       const known = await messages.rows.findOne({ _id: id })
-      const input = known === null ? await prepare(account, body, id) : inputOf(known)
+      if (known !== null) mustBeSame(known, bodyHash)
+      const input = known === null ? { ...(await prepare(account, body, id)), bodyHash } : inputOf(known)
       const reach = await reachable(account, input)
       if (known === null) await messages.plan([input])
-      return postedOf(known ?? (await messages.get(id)), reach)
+      const row = known ?? (await messages.get(id))
+      mustBeSame(row, bodyHash) // two at once under one key: the first one wrote it
+      return { posted: postedOf(row, reach), replayed: known !== null }
     },
 
     /** The data of new literal content for a planned row. @throws InvalidInput */
@@ -228,5 +237,15 @@ export function createDirect(parts: {
   }
 }
 export type Direct = ReturnType<typeof createDirect>
+
+function mustBeSame(row: MessageRow, bodyHash: string): void {
+  if (row.bodyHash === bodyHash) return
+  throw new InvalidInput('this key already names another message', {
+    code: 'idempotency.reused',
+    errors: [
+      { pointer: '', code: 'idempotency.reused', message: 'the body differs from the one first sent under this key' }
+    ]
+  })
+}
 
 const inputOf = (row: MessageRow): PlanInput => ({ ...row, id: row._id, skip: undefined })

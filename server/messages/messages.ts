@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import type { Sealer } from '../platform/sealing.js'
 import { Conflict, NotFound } from '../platform/errors.js'
-import type { Account, Accounts } from '../accounts/accounts.js'
+import type { Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { People } from '../people/people.js'
 import type { Senders } from '../senders/senders.js'
@@ -57,6 +57,8 @@ export type PlanInput = {
   fallback?: FallbackStep[]
   fellFrom?: string | null
   step?: number
+  /** Direct sends: what was asked for under this name, so that a key is not used for two messages. */
+  bodyHash?: string | null
   /** Known beforehand not to go: filed as skipped, counted and listable. */
   skip?: { reason: SkipReason; detail?: string }
 }
@@ -191,6 +193,7 @@ export function createMessages(parts: MessagesParts) {
       waitId: input.waitId ?? null,
       fallback: input.fallback ?? [],
       fell: false,
+      bodyHash: input.bodyHash ?? null,
       fellFrom: input.fellFrom ?? null,
       step: input.step ?? 0,
       seq: 1,
@@ -410,11 +413,11 @@ export function createMessages(parts: MessagesParts) {
       return n
     },
 
-    /** Pauses or resumes everything of an account, from the next slot block on. */
-    async setAccountPaused(account: Pick<Account, 'id'>, paused: boolean): Promise<void> {
-      if (paused) await budget.stop(account.id, 'account')
-      else await budget.go(account.id, 'account')
-      pumps.wake(account.id)
+    /** Stops everything of an account from the next slot block on, or lets it go on. */
+    async halt(accountId: string, halted: boolean): Promise<void> {
+      if (halted) await budget.stop(accountId, 'account')
+      else await budget.go(accountId, 'account')
+      pumps.wake(accountId)
     },
 
     /** What a card's page query carries (`hytag`), so that an open can be told; forgeable by nobody without the key. */

@@ -87,6 +87,8 @@ export type MessageRow = {
   waitId: string | null
   fallback: FallbackStep[]
   fell: boolean
+  /** Direct sends: keyed hash of the body asked for. */
+  bodyHash: string | null
   /** The message this one replaces, and which step of its chain it is. */
   fellFrom: string | null
   step: number

@@ -105,7 +105,9 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
       const { accountId, ...body } = request.body
       const account = await accounts.get(accountId)
       mayUseAccount(request.caller, account.id)
-      return reply.code(202).send(await direct.post(callerId(request), account, request.idempotencyKey!, body))
+      const { posted, replayed } = await direct.post(callerId(request), account, request.idempotencyKey!, body)
+      if (replayed) reply.header('idempotent-replayed', 'true')
+      return reply.code(202).send(posted)
     }
   )
 
@@ -121,7 +123,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
           items.push({
             id,
             verdict: 'planned',
-            message: await direct.post(callerId(request), account, `item ${id}`, body)
+            message: (await direct.post(callerId(request), account, `item ${id}`, body)).posted
           })
         } catch (error) {
           if (!(error instanceof AppError) || error.status >= 500) throw error

@@ -1,0 +1,212 @@
+import t from 'tap'
+import { buildTestApp } from '../support/build-app.js'
+
+const LEGACY = 'SandboxLegacyShipped_0000000000000000000000'
+const CONTENT = { keyword1: '1', keyword2: '2', keyword3: '3', keyword4: '4' }
+const SHOP = { appId: 'wx5b1a2c3d4e5f6001', secret: '6001a1b2c3d4e5f60718293a4b5c6d7e' }
+
+/** A server with one mini-program in mode live (mock ids are refused), a phone of it and a key. */
+async function shop(t: Parameters<typeof buildTestApp>[0]) {
+  const server = await buildTestApp(t, { wechat: 'sandbox' })
+  const { app, rooms, sandbox } = server
+  const account = await server.account({ ...SHOP, mode: 'live' })
+  await rooms.templates.sync(account.id)
+  const [user] = sandbox!.controls.addUsers({ count: 1, appids: [SHOP.appId] })
+  const openId = user!.openids[SHOP.appId]!
+  const recipient = await rooms.people.recipient(account.id, openId)
+  const phone = server.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
+  const key = await server.key([
+    'messages:send',
+    'messages:read',
+    'credentials:write',
+    'credentials:read',
+    'events:write'
+  ])
+  const now = () => server.clock.now().toISOString()
+  const post = async (url: string, headers: Record<string, string>, payload: unknown) => {
+    const answer = await app.inject({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/json', ...headers },
+      payload: payload as never
+    })
+    return { status: answer.statusCode, type: String(answer.headers['content-type']), body: answer.json() }
+  }
+  let n = 0
+  const send = (more: object, idempotency = `k${n++}`) =>
+    post(
+      '/v1/messages',
+      { ...key, 'idempotency-key': idempotency },
+      { accountId: SHOP.appId, to: { openId }, templateId: LEGACY, content: CONTENT, ...more }
+    )
+  const form = (id: string, value = `form-id-${id}`) => ({ id, source: 'form', value, caughtAt: now() })
+  const catches = (items: object[], headers = phone) =>
+    post('/v1/capture/credentials', headers, { sentAt: now(), items })
+  return { ...server, account, openId, recipient, phone, key, post, send, form, catches, now }
+}
+
+t.test('bad input gets a clear error and loses nothing', async (t) => {
+  const s = await shop(t)
+
+  t.test('a malformed body', async (t) => {
+    const answer = await s.post('/v1/capture/credentials', s.phone, '{"sentAt": ')
+    t.match(answer, { status: 400, type: /problem\+json/, body: { code: String, requestId: String } })
+  })
+  t.test('an unknown key is named', async (t) => {
+    const answer = await s.catches([{ ...s.form('u1'), openId: 'o-forged' }])
+    t.equal(answer.status, 422)
+    t.match(answer.body.errors, [{ pointer: /\/items\/0/, message: /openId/ }])
+    t.equal(await s.rooms.credentials.rows.countDocuments({}), 0)
+  })
+  t.test('the wrong kind of token', async (t) => {
+    t.equal((await s.catches([s.form('w1')], s.key)).status, 403, 'a machine is no phone')
+    t.equal(
+      (await s.post('/v1/messages', { ...s.phone, 'idempotency-key': 'x' }, {})).status,
+      403,
+      'a phone sends no messages'
+    )
+    t.equal((await s.catches([s.form('w2')], { authorization: 'Bearer nonsense' })).status, 401)
+    t.equal((await s.catches([s.form('w3')], {} as never)).status, 401)
+  })
+  t.test('101 items', async (t) => {
+    const answer = await s.catches(Array.from({ length: 101 }, (_, i) => s.form(`many${i}`)))
+    t.match(answer, { status: 422, body: { errors: [{ pointer: '/items' }] } })
+    t.equal(await s.rooms.credentials.rows.countDocuments({}), 0)
+  })
+  t.test('mock and failed ids in a good batch: the others are stored', async (t) => {
+    const answer = await s.catches([
+      s.form('g1'),
+      s.form('g2', 'the formId is a mock one'),
+      s.form('g3', 'requestFormId:fail timeout'),
+      { id: 'g4', source: 'payment', value: 'wx20260301', result: 'requestPayment:fail cancel', caughtAt: s.now() },
+      s.form('g5')
+    ])
+    t.equal(answer.status, 202)
+    t.same(answer.body.items, [
+      { id: 'g1', verdict: 'stored' },
+      { id: 'g2', verdict: 'refused', reason: 'mock' },
+      { id: 'g3', verdict: 'refused', reason: 'failed' },
+      { id: 'g4', verdict: 'refused', reason: 'failed' },
+      { id: 'g5', verdict: 'stored' }
+    ])
+  })
+  t.test('the same batch twice', async (t) => {
+    const batch = [s.form('t1'), s.form('t2')]
+    t.same(
+      (await s.catches(batch)).body.items.map((item: any) => item.verdict),
+      ['stored', 'stored']
+    )
+    t.same(
+      (await s.catches(batch)).body.items.map((item: any) => item.verdict),
+      ['duplicate', 'duplicate']
+    )
+  })
+  t.test('an unknown account', async (t) => {
+    t.match(await s.send({ accountId: 'wxffffffffffffffff' }), { status: 404, body: { code: 'accounts.not-found' } })
+    t.equal((await s.post('/v1/capture/session', {}, { appId: 'wxffffffffffffffff', code: 'c' })).status, 404)
+  })
+  t.test('a template the account has not', async (t) => {
+    t.match(await s.send({ templateId: 'nobodys-template' }), {
+      status: 422,
+      body: { code: 'messages.unknown-template', errors: [{ pointer: '/templateId' }] }
+    })
+  })
+  t.test('a missing field, an unknown one, a value that is too long, a placeholder', async (t) => {
+    const { keyword4: _gone, ...rest } = CONTENT
+    t.match(await s.send({ content: rest }), {
+      status: 422,
+      body: { errors: [{ pointer: '/content/keyword4', code: 'content.missing-field' }] }
+    })
+    t.match(await s.send({ content: { ...CONTENT, keyword9: 'x' } }), {
+      status: 422,
+      body: { errors: [{ pointer: '/content/keyword9', code: 'content.unknown-field' }] }
+    })
+    t.match(await s.send({ content: { ...CONTENT, keyword1: '{{x}}' } }), {
+      status: 422,
+      body: { errors: [{ pointer: '/content/keyword1' }] }
+    })
+    const subscribe = await s.send({
+      templateId: 'SandboxSubscribePickup_00000000000000000000',
+      content: { thing1: '很'.repeat(21), character_string2: '8-1-2', time3: '2026-03-01 10:00' }
+    })
+    t.match(subscribe, { status: 422, body: { errors: [{ pointer: '/content/thing1' }] } })
+    t.equal(await s.rooms.messages.rows.countDocuments({}), 0, 'nothing was planned')
+  })
+  t.test('a url on a mini-program, a page with a leading slash, a deadline in the past', async (t) => {
+    t.match(await s.send({ open: { url: 'https://example.com' } }), {
+      status: 422,
+      body: { errors: [{ pointer: '/open/url' }] }
+    })
+    t.match(await s.send({ open: { page: '/pages/x' } }), {
+      status: 422,
+      body: { errors: [{ pointer: '/open/page' }] }
+    })
+    t.match(await s.send({ notAfter: '2020-01-01T00:00:00Z' }), {
+      status: 422,
+      body: { errors: [{ pointer: '/notAfter' }] }
+    })
+    t.match(await s.send({ to: { openId: 'a', personId: 'b' } }), {
+      status: 422,
+      body: { errors: [{ pointer: '/to' }] }
+    })
+  })
+  t.test('no idempotency key; the same key with another body is another message', async (t) => {
+    const without = await s.post('/v1/messages', s.key, {
+      accountId: SHOP.appId,
+      to: { openId: s.openId },
+      templateId: LEGACY,
+      content: CONTENT
+    })
+    t.ok(without.status === 400 || without.status === 422, 'it is asked for')
+    const one = await s.send({}, 'same')
+    t.equal((await s.send({}, 'same')).body.id, one.body.id)
+    t.equal((await s.send({ reference: 'other' }, 'same')).status, 422, 'a key names one request')
+  })
+  t.test('a batch of messages: a verdict each', async (t) => {
+    const item = (id: string, more: object = {}) => ({
+      id,
+      to: { openId: s.openId },
+      templateId: LEGACY,
+      content: CONTENT,
+      ...more
+    })
+    const answer = await s.post('/v1/messages/batch', s.key, {
+      accountId: SHOP.appId,
+      items: [item('a'), item('b', { content: {} }), item('c')]
+    })
+    t.equal(answer.status, 202)
+    t.same(
+      answer.body.items.map((each: any) => each.verdict),
+      ['planned', 'refused', 'planned']
+    )
+    t.match(answer.body.items[1].errors, [{ code: 'content.missing-field' }, {}, {}, {}])
+  })
+})
+
+t.test('WeChat with a wrong secret is named, and nothing is lost', async (t) => {
+  const s = await shop(t)
+  await s.rooms.accounts.patch(s.account.id, { secret: 'not the secret at all' })
+  await s.rooms.tokenCentre.forget(s.account.id)
+  const operator = await s.login()
+  const verified = await s.post(`/v1/accounts/${s.account.id}/verify`, operator, undefined)
+  t.match(verified.body, { state: 'disabled', disabledReason: /secret|40001|40125/ })
+  await s.catches([s.form('f1', 'a-good-form')])
+  const posted = await s.send({})
+  t.equal(posted.status, 202)
+  t.match(await s.rooms.messages.get(posted.body.id), { state: 'planned' })
+  t.equal((await s.rooms.credentials.sendsLeft(s.account.id, s.recipient.id)).form, 1)
+})
+
+t.test('a paused account sends nothing until it is resumed', async (t) => {
+  const s = await shop(t)
+  const operator = await s.login()
+  await s.post(`/v1/accounts/${s.account.id}/pause`, operator, undefined)
+  const { formIds } = s.sandbox!.controls.mintFormIds({ appid: SHOP.appId, openid: s.openId })
+  await s.catches([s.form('p1', formIds[0])])
+  const posted = await s.send({})
+  await s.rooms.messages.settleAll()
+  t.match(await s.rooms.messages.get(posted.body.id), { state: 'planned' })
+  await s.post(`/v1/accounts/${s.account.id}/resume`, operator, undefined)
+  await s.rooms.messages.settleAll()
+  t.match(await s.rooms.messages.get(posted.body.id), { state: 'accepted' })
+})
