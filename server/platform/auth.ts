@@ -2,14 +2,14 @@ import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler, RouteO
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Role, Scope } from '../../shared/operator.js'
 import { NotAllowed, NotAuthenticated, NotFound } from './errors.js'
-import type { Tokens } from './tokens.js'
+import type { PhoneBearer, Tokens } from './tokens.js'
 
 /** A person at the console or with a login token. `accountIds: null` = every account. */
 export type OperatorCaller = { kind: 'operator'; id: string; role: Role; accountIds: string[] | null }
 /** A program with an API key; `id` is the key's. */
 export type MachineCaller = { kind: 'machine'; id: string; scopes: Set<string>; accountIds: string[] | null }
 /** A phone, bound to one account and one recipient of it. */
-export type PhoneCaller = { kind: 'phone'; accountId: string; recipientId: string; personId: string }
+export type PhoneCaller = PhoneBearer
 export type Caller = OperatorCaller | MachineCaller | PhoneCaller
 
 /** What a route asks of its caller: a machine with `scope`, or an operator of at least `role`. */

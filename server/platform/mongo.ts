@@ -11,7 +11,7 @@ export class StoreUnreachable extends AppError {
 
 /**
  * A connection to MongoDB or the embedded store. Indexes are made by the rooms at start, never behind their backs;
- * every write waits for a majority; whether writes are retried is the uri's word.
+ * every write waits for a majority; whether writes are retried, and how long a server is looked for, is the uri's word.
  * @throws StoreUnreachable when nothing answers within `timeoutMs`
  */
 export async function connectMongo(
@@ -24,7 +24,7 @@ export async function connectMongo(
     autoCreate: false,
     writeConcern: { w: 'majority' },
     maxPoolSize: options.maxPoolSize ?? 20,
-    serverSelectionTimeoutMS: options.timeoutMs ?? 5_000,
+    ...(!/[?&]serverSelectionTimeoutMS=/i.test(uri) && { serverSelectionTimeoutMS: options.timeoutMs ?? 5_000 }),
     ignoreUndefined: true
   }
   const connection = mongoose.createConnection()

@@ -1,16 +1,18 @@
 import type { JWT } from '@fastify/jwt'
-import type { PhoneCaller } from './auth.js'
 import type { Clock } from './clock.js'
 import { NotAuthenticated } from './errors.js'
 
 export type Minted = { token: string; expiresAt: Date }
+
+/** What a phone's token says: bound to one account and one recipient of it. */
+export type PhoneBearer = { kind: 'phone'; accountId: string; recipientId: string; personId: string }
 
 /** Signed tokens of limited life: operators' and phones'. */
 export type Tokens = {
   operator(id: string): Minted
   phone(bound: { accountId: string; recipientId: string; personId: string }): Minted
   /** @throws NotAuthenticated when the token is forged, spoilt or over */
-  read(token: string): { kind: 'operator'; id: string } | PhoneCaller
+  read(token: string): { kind: 'operator'; id: string } | PhoneBearer
 }
 
 const OPERATOR_LIFE_MS = 15 * 60_000

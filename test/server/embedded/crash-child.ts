@@ -32,7 +32,11 @@ async function write(writer: number): Promise<void> {
       ])
       say(`swap ${id}`)
     }
-    await rows.updateOne({ _id: `count ${writer}` }, { $inc: { n: 1 }, $setOnInsert: { key: `count ${writer}` } }, { upsert: true })
+    await rows.updateOne(
+      { _id: `count ${writer}` },
+      { $inc: { n: 1 }, $setOnInsert: { key: `count ${writer}` } },
+      { upsert: true }
+    )
     say(`count ${writer}`)
   }
 }

@@ -8,7 +8,13 @@ import type { EmbeddedOptions } from '../../../server/embedded/embedded.js'
 export async function withStore(t: Test, options: Partial<EmbeddedOptions> = {}) {
   const dir = options.dir ?? t.testdir()
   const trouble: unknown[] = []
-  const store = await openEmbedded({ dir, worker: false, durability: 'commit', log: (...line) => trouble.push(line), ...options })
+  const store = await openEmbedded({
+    dir,
+    worker: false,
+    durability: 'commit',
+    log: (...line) => trouble.push(line),
+    ...options
+  })
   const client = await new MongoClient(store.uri).connect()
   let ended = false
   const end = async () => {

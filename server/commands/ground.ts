@@ -1,0 +1,69 @@
+import type { Connection } from 'mongoose'
+import type { Config } from '../config.js'
+import { openEmbedded } from '../embedded/embedded.js'
+import type { Clock } from '../platform/clock.js'
+import { createSyncedClock, type SyncedClock } from '../platform/clock-sync.js'
+import { loadKeys, parseKeyLine } from '../platform/keys.js'
+import type { Log } from '../platform/log.js'
+import { connectMongo } from '../platform/mongo.js'
+import { createSealer, type Sealer } from '../platform/sealing.js'
+import { Fault } from './command.js'
+import { mustBeWritable, storeDir } from './data-dir.js'
+
+/** What every command that touches data stands on: the store, its time, the keys. */
+export type Ground = {
+  db: Connection
+  sealer: Sealer
+  clock: Clock
+  synced: SyncedClock
+  /** `owner`: this process runs the embedded store; others on the same data connect to it. */
+  store: { kind: 'mongodb' | 'embedded'; owner: boolean; uri: string }
+  keysMade: boolean
+  close(): Promise<void>
+}
+
+const DATABASE = 'hongyan'
+
+/** @throws Fault, KeysFault, StoreUnreachable: each with a message for the person who starts the process */
+export async function openGround(config: Config, log: Log): Promise<Ground> {
+  if (config.mongodbUri === null || config.keys === null) await mustBeWritable(config.dataDir)
+  const keys =
+    config.keys === null ? await loadKeys(config.dataDir) : { keyring: parseKeyLine(config.keys), made: false }
+  const embedded = config.mongodbUri === null ? await openStore(config.dataDir) : null
+  const uri = config.mongodbUri ?? embedded!.uri
+  try {
+    const db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
+    const synced = createSyncedClock(log)
+    await synced.start(db)
+    return {
+      db,
+      sealer: createSealer(keys.keyring),
+      clock: synced.clock,
+      synced,
+      store: { kind: embedded === null ? 'mongodb' : 'embedded', owner: embedded?.owner ?? false, uri },
+      keysMade: keys.made,
+      async close() {
+        synced.stop()
+        await db.close()
+        await embedded?.close()
+      }
+    }
+  } catch (error) {
+    await embedded?.close()
+    throw error
+  }
+}
+
+async function openStore(dataDir: string) {
+  try {
+    return await openEmbedded({ dir: storeDir(dataDir), worker: true })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Fault(`the store in ${storeDir(dataDir)} does not open: ${reason}`, { cause: error })
+  }
+}
+
+/** Does the uri say which database? `mongodb://host/name?…` */
+export function namesDatabase(uri: string): boolean {
+  return /^mongodb(\+srv)?:\/\/[^/?]+\/[^?]/.test(uri)
+}

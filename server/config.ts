@@ -1,0 +1,125 @@
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+/** Everything a process is told from outside, with its defaults filled in. */
+export type Config = {
+  host: string
+  port: number
+  /** null: the embedded store in `dataDir`. */
+  mongodbUri: string | null
+  dataDir: string
+  /** A key ring given in the environment; null: the file in `dataDir`. */
+  keys: string | null
+  adminEmail: string | null
+  adminPassword: string | null
+  /** How the outside reaches this server, without a slash at the end. */
+  publicUrl: string
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  logPretty: boolean
+  /** Where accounts without an apiBase of their own send. */
+  apiBase: string
+  /** Take the caller's address from X-Forwarded-For: only behind a proxy that sets it. */
+  trustProxy: boolean
+}
+
+/** One variable of the environment: what README's table and `--help` say of it. */
+export type Variable = { name: string; default: string; meaning: string }
+
+const Port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'is a whole number from 0 to 65535')
+  .transform(Number)
+  .refine((port) => port <= 65_535, 'is a whole number from 0 to 65535')
+const Url = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
+const Flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
+
+const Environment = z
+  .object({
+    HONGYAN_HOST: z.string().min(1).default('127.0.0.1'),
+    HONGYAN_PORT: Port.prefault('8480'),
+    MONGODB_URI: z
+      .string()
+      .regex(/^mongodb(\+srv)?:\/\//, 'starts with mongodb:// or mongodb+srv://')
+      .optional(),
+    HONGYAN_DATA: z.string().min(1).default('.hongyan'),
+    HONGYAN_KEYS: z.string().optional(),
+    HONGYAN_ADMIN_EMAIL: z.email().optional(),
+    HONGYAN_ADMIN_PASSWORD: z.string().min(10, 'has at least 10 characters').optional(),
+    HONGYAN_PUBLIC_URL: Url.optional(),
+    HONGYAN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    HONGYAN_LOG_PRETTY: Flag.optional(),
+    HONGYAN_API_BASE: Url.default('https://api.weixin.qq.com'),
+    HONGYAN_TRUST_PROXY: Flag.default(false)
+  })
+  .refine((env) => (env.HONGYAN_ADMIN_EMAIL === undefined) === (env.HONGYAN_ADMIN_PASSWORD === undefined), {
+    path: ['HONGYAN_ADMIN_PASSWORD'],
+    message: 'HONGYAN_ADMIN_EMAIL and HONGYAN_ADMIN_PASSWORD are given together'
+  })
+
+/** The environment is wrong; the message lists every fault, one a line. */
+export class ConfigFault extends Error {
+  readonly faults: { name: string; message: string }[]
+  constructor(faults: { name: string; message: string }[]) {
+    super(`the environment is not right:\n${faults.map(({ name, message }) => `  ${name}: ${message}`).join('\n')}`)
+    this.name = 'ConfigFault'
+    this.faults = faults
+  }
+}
+
+/**
+ * Reads the settings; empty variables count as absent.
+ * @throws ConfigFault naming all faults at once, and unknown HONGYAN_… names, which are most likely misspelt
+ */
+export function readConfig(
+  environment: Record<string, string | undefined> = process.env,
+  { terminal = process.stdout.isTTY === true }: { terminal?: boolean } = {}
+): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== '')
+  )
+  const known = new Set(VARIABLES.map(({ name }) => name))
+  const strangers = Object.keys(given).filter((name) => name.startsWith('HONGYAN_') && !known.has(name))
+  const faults = strangers.map((name) => ({ name, message: 'is no setting of Hongyan; is it misspelt?' }))
+  const parsed = Environment.safeParse(given)
+  if (!parsed.success) {
+    for (const { path, message } of parsed.error.issues) faults.push({ name: String(path[0]), message })
+  }
+  if (!parsed.success || faults.length > 0) throw new ConfigFault(faults)
+
+  const env = parsed.data
+  return {
+    host: env.HONGYAN_HOST,
+    port: env.HONGYAN_PORT,
+    mongodbUri: env.MONGODB_URI ?? null,
+    dataDir: resolve(env.HONGYAN_DATA.replace(/^~(?=\/|$)/, homedir())),
+    keys: env.HONGYAN_KEYS ?? null,
+    adminEmail: env.HONGYAN_ADMIN_EMAIL ?? null,
+    adminPassword: env.HONGYAN_ADMIN_PASSWORD ?? null,
+    publicUrl: env.HONGYAN_PUBLIC_URL ?? `http://${urlHost(env.HONGYAN_HOST)}:${env.HONGYAN_PORT}`,
+    logLevel: env.HONGYAN_LOG_LEVEL,
+    logPretty: env.HONGYAN_LOG_PRETTY ?? terminal,
+    apiBase: env.HONGYAN_API_BASE,
+    trustProxy: env.HONGYAN_TRUST_PROXY
+  }
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+export const VARIABLES: readonly Variable[] = [
+  { name: 'HONGYAN_HOST', default: '127.0.0.1', meaning: 'address to listen on' },
+  { name: 'HONGYAN_PORT', default: '8480', meaning: 'port to listen on; 0 picks a free one' },
+  { name: 'MONGODB_URI', default: 'none', meaning: 'the MongoDB to use; without it the embedded store starts' },
+  { name: 'HONGYAN_DATA', default: '.hongyan', meaning: 'directory of the embedded store and of keys.json' },
+  { name: 'HONGYAN_KEYS', default: 'none', meaning: 'the key ring (see `hongyan keys new`), instead of keys.json' },
+  { name: 'HONGYAN_ADMIN_EMAIL', default: 'none', meaning: 'first owner, made at start (with the password)' },
+  { name: 'HONGYAN_ADMIN_PASSWORD', default: 'none', meaning: 'password of that owner' },
+  { name: 'HONGYAN_PUBLIC_URL', default: 'http://HOST:PORT', meaning: 'how the outside reaches this server' },
+  { name: 'HONGYAN_LOG_LEVEL', default: 'info', meaning: 'trace, debug, info, warn, error or silent' },
+  { name: 'HONGYAN_LOG_PRETTY', default: 'true on a terminal', meaning: 'lines for people instead of JSON' },
+  { name: 'HONGYAN_API_BASE', default: 'https://api.weixin.qq.com', meaning: 'where accounts send by default' },
+  { name: 'HONGYAN_TRUST_PROXY', default: 'false', meaning: 'believe X-Forwarded-For of the proxy in front' }
+]

@@ -1,0 +1,133 @@
+import { compileExpression } from '../aggregate/expressions.js'
+import { varsOf } from '../aggregate/scope.js'
+import { decode, decodeFields, encode } from '../bson/document.js'
+import type { Doc } from '../bson/document.js'
+import { memoryExceeded, MongoError } from '../bson/errors.js'
+import type { Filter } from '../bson/match.js'
+import type { Projection } from '../bson/project.js'
+import { compileSort } from '../bson/sort.js'
+import type { Sort } from '../bson/sort.js'
+import { toInteger } from '../bson/value.js'
+import type { Value } from '../bson/value.js'
+import type { CollectionEntry } from '../storage/catalog.js'
+import type { Plan } from '../storage/planner.js'
+import type { Examined, Found } from '../storage/scan.js'
+import type { Pause, Query, Store } from '../storage/store.js'
+import { docField } from './command.js'
+import type { Command } from './command.js'
+
+/** Memory one sort or group may take; MongoDB's default. */
+export const MEMORY_LIMIT = 100 * 1024 * 1024
+const KEY_OVERHEAD = 128
+
+/** A query with everything that decides its order. */
+export type Selection = Query & { order: Sort | 'forward' | 'reverse' | null; skip: number; limit: number }
+
+/** `sort`: null for none, a word for the order of insertion or its reverse. @throws MongoError 2, 15974 and on */
+export function compileOrder(spec: Doc | undefined): Selection['order'] {
+  if (!spec || spec.size === 0) return null
+  if (!spec.has('$natural')) return compileSort(spec)
+  const direction = toInteger(spec.get('$natural'))
+  if (spec.size > 1 || (direction !== 1 && direction !== -1)) {
+    throw new MongoError(
+      2,
+      '$natural sort cannot be set to a value other than -1 or 1, nor be combined with other keys'
+    )
+  }
+  return direction === 1 ? 'forward' : 'reverse'
+}
+
+/** The values of a command's `let`, whose expressions see no document. @throws MongoError */
+export function letField(command: Command, path: string): Doc | undefined {
+  const given = docField(command.body, path)
+  return given && evaluate(given, command.now)
+}
+
+/** Expressions by name, evaluated once. @throws MongoError */
+export function evaluate(expressions: Doc, now: Date, root: Doc = new Map()): Doc {
+  const vars = varsOf({ now })
+  return new Map(
+    [...expressions].map(([name, value]) => [name, compileExpression(value, vars)({ root, vars }) ?? null])
+  )
+}
+
+/** The plan of a selection, and the records it selects in their order. */
+export function select(
+  store: Store,
+  entry: CollectionEntry,
+  selection: Selection,
+  examined: Examined = { keys: 0, documents: 0 }
+) {
+  const { order, skip, limit } = selection
+  const sort = typeof order === 'object' ? order : null
+  const plan: Plan =
+    typeof order === 'string'
+      ? { kind: 'scan', reverse: order === 'reverse' }
+      : store.plan(entry, { ...selection, sort, limited: selection.limited ?? limit > 0 })
+  const ordered = !sort || (plan.kind === 'index' && plan.sorted)
+  const matches = store.matches(entry, selection, plan, examined)
+  const sorted = sort && !ordered ? sortMatches(matches, sort, limit > 0 ? skip + limit : 0) : matches
+  return { plan, examined, ordered, matches: skip > 0 || limit > 0 ? slice(sorted, skip, limit) : sorted }
+}
+
+function* slice(matches: Iterable<Found | Pause>, skip: number, limit: number): Generator<Found | Pause> {
+  let seen = 0
+  for (const found of matches) {
+    if (typeof found === 'symbol') {
+      yield found
+      continue
+    }
+    seen++
+    if (seen <= skip) continue
+    yield found
+    if (limit > 0 && seen >= skip + limit) return
+  }
+}
+
+function* sortMatches(matches: Iterable<Found | Pause>, order: Sort, most: number): Generator<Found | Pause> {
+  const fields = new Set(order.paths.map((path) => path.split('.', 1)[0]))
+  let kept: { found: Found; key: Value[] }[] = []
+  let bytes = 0
+  const trim = () => {
+    kept.sort((a, b) => order.compare(a.key, b.key))
+    kept = kept.slice(0, most)
+    bytes = kept.reduce((sum, { found }) => sum + found.raw.length + KEY_OVERHEAD, 0)
+  }
+  for (const found of matches) {
+    if (typeof found === 'symbol') {
+      yield found
+      continue
+    }
+    kept.push({ found, key: order.key(decodeFields(found.raw, fields)) })
+    bytes += found.raw.length + KEY_OVERHEAD
+    if (most > 0 && kept.length >= 2 * most + 64) trim()
+    if (bytes > MEMORY_LIMIT)
+      throw memoryExceeded('Executor error during find command :: caused by :: Sort', MEMORY_LIMIT)
+  }
+  kept.sort((a, b) => order.compare(a.key, b.key))
+  for (const { found } of most > 0 ? kept.slice(0, most) : kept) yield found
+}
+
+/** The bytes to answer with: the stored ones where no projection asks for less. */
+export function* project(
+  matches: Iterable<Found | Pause>,
+  projection: Projection | null,
+  filter: Filter
+): Generator<Uint8Array | Pause> {
+  for (const found of matches) {
+    if (typeof found === 'symbol') yield found
+    else yield projection ? encode(projectOne(projection, filter, decode(found.raw))) : found.raw
+  }
+}
+
+export function projectOne(projection: Projection, filter: Filter, doc: Doc): Doc {
+  return projection.apply(doc, projection.positional ? filter.arrayIndex(doc) : undefined)
+}
+
+/** The first record selected, outside of any event loop turn; for use inside write jobs. */
+export function firstMatch(store: Store, entry: CollectionEntry, selection: Selection): Found | null {
+  for (const found of select(store, entry, { ...selection, limit: 1, limited: true, pauses: false }).matches) {
+    if (typeof found !== 'symbol') return found
+  }
+  return null
+}

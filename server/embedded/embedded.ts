@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { resolve as resolvePath } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { startServer } from './server.js'
+import type { Listen } from './server.js'
+import type { Durability } from './storage/env.js'
+import { findOwner, prepareDirectory } from './storage/ownership.js'
+import { EmbeddedStoreError } from './storage/store-error.js'
+import type { StoreErrorCode } from './storage/store-error.js'
+import type { FromWorker } from './worker.js'
+
+export { EmbeddedStoreError } from './storage/store-error.js'
+export { backupStore, checkStore } from './storage/backup.js'
+
+/** How to open a store. */
+export type EmbeddedOptions = {
+  /** The directory of the store's files; made if need be. One process owns it, others are led to that one. */
+  dir: string
+  /** false: serve from this thread (tests). Otherwise a worker thread does, and this one's event loop is not held. */
+  worker?: boolean
+  /** Listen on TCP too, with SCRAM-SHA-256; the uri then carries the password. */
+  listen?: Listen
+  /** What TTL indexes and `$$NOW` go by; only without a worker. */
+  now?: () => Date
+  /** 'flush' (default): a write is answered when it is on the disk; 'commit': when it would survive this process. */
+  durability?: Durability
+  /** Told of oddities, one lower-case phrase with facts. */
+  log?: (event: string, facts: Record<string, unknown>) => void
+}
+
+/** An open store. */
+export type Embedded = {
+  /** A MongoDB connection string, for mongoose, the mongodb driver and whatever speaks to MongoDB 7. */
+  uri: string
+  /** false when another process (or an earlier call) owns the directory and answers at `uri`. */
+  owner: boolean
+  /** Ends connections, finishes writes under way and gives the directory back, within seconds. */
+  close(): Promise<void>
+}
+
+const CLOSE_MS = 6_000
+
+/**
+ * Opens the store in a directory as a MongoDB server on a unix socket of mode 0600 (Windows: TCP with a password).
+ * @throws EmbeddedStoreError when the directory cannot be used; its message says what to do
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { worker = true, now, log = () => {}, listen, durability } = options
+  const dir = resolvePath(options.dir)
+  if (worker && now) throw new TypeError('openEmbedded: `now` needs worker: false')
+  if (!worker) return startServer({ dir, listen, durability, now: now ?? (() => new Date()), log })
+  await prepareDirectory(dir)
+  const uri = await findOwner(dir)
+  if (uri !== null) return { uri, owner: false, close: async () => {} }
+  return startWorker({ dir, listen, durability }, log)
+}
+
+function startWorker(workerData: Record<string, unknown>, log: NonNullable<EmbeddedOptions['log']>): Promise<Embedded> {
+  return new Promise((resolve, reject) => {
+    const worker = newWorker(workerData)
+    let ended = false
+    let onEnd = () => {}
+    worker.once('error', (error) => {
+      log('store worker failed', { reason: error.message })
+      reject(error)
+    })
+    worker.once('exit', (code) => {
+      ended = true
+      onEnd()
+      reject(
+        new EmbeddedStoreError(
+          'store.not-started',
+          `The store's worker thread ended with code ${code} before it was ready.`
+        )
+      )
+    })
+    const close = () =>
+      new Promise<void>((done) => {
+        if (ended) return done()
+        const limit = setTimeout(() => void worker.terminate(), CLOSE_MS)
+        onEnd = () => {
+          clearTimeout(limit)
+          done()
+        }
+        worker.ref() // or this process might end before the store has
+        worker.postMessage('close')
+      })
+    let closing: Promise<void> | null = null
+    worker.on('message', (message: FromWorker) => {
+      if (message.kind === 'log') return log(message.event, message.facts)
+      if (message.kind === 'failed') {
+        void close()
+        reject(
+          message.code
+            ? new EmbeddedStoreError(message.code as StoreErrorCode, message.message)
+            : new Error(message.message)
+        )
+      }
+      if (message.kind !== 'ready') return
+      const { uri, owner } = message
+      // A process that has nothing else to do may end; its store then needs no recovery beyond what a crash would.
+      worker.unref()
+      if (!owner) void close()
+      resolve({ uri, owner, close: () => (owner ? (closing ??= close()) : Promise.resolve()) })
+    })
+  })
+}
+
+/** worker.js beside this file once compiled. From the sources it is worker.ts, which a thread only reads with tsx's help. */
+function newWorker(workerData: Record<string, unknown>): Worker {
+  const compiled = new URL('./worker.js', import.meta.url)
+  if (existsSync(fileURLToPath(compiled))) return new Worker(compiled, { workerData, execArgv: [] })
+  const source = JSON.stringify(new URL('./worker.ts', import.meta.url).href)
+  const start = `import('tsx/esm/api').then(({ register }) => { register(); return import(${source}) })`
+  return new Worker(start, { workerData, execArgv: [], eval: true })
+}

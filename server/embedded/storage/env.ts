@@ -1,0 +1,216 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, ABORT } from 'lmdb'
+import type { Database, RootDatabase } from 'lmdb'
+import { explainStoreError } from './store-error.js'
+
+/** When a write is answered: once it is on the disk, or once it is committed and would survive this process's death only. */
+export type Durability = 'flush' | 'commit'
+
+type Table = Database<Buffer, Buffer>
+type Job = { run: () => unknown; resolve: (value: any) => void; reject: (error: unknown) => void }
+
+/** Jobs of one transaction stop being taken from the queue after this long, so that answers do not wait for strangers. */
+const BATCH_MS = 25
+const CLOSE_MS = 3_000
+const CAUSE_MS = 500
+const MAP_BYTES = 64 * 2 ** 30
+
+export type Env = ReturnType<typeof openEnv>
+
+/**
+ * Opens the lmdb files in `dir`: `recs`, `idx` and `meta`, raw bytes to raw bytes. Only the owner of the directory may.
+ * @throws EmbeddedStoreError
+ */
+export function openEnv(dir: string, options: { durability?: Durability } = {}) {
+  const { durability = 'flush' } = options
+  let root: RootDatabase<Buffer, Buffer>
+  let recs: Table
+  let idx: Table
+  let meta: Table
+  refuseForeignFile(dir)
+  const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
+  try {
+    root = open(dir, {
+      ...binary,
+      noSubdir: false,
+      maxDbs: 8,
+      eventTurnBatching: false,
+      // Address space, not memory; lmdb grows it when need be. Windows would make the file that large.
+      ...(process.platform === 'win32' ? {} : { mapSize: MAP_BYTES })
+    })
+    recs = root.openDB<Buffer, Buffer>('recs', binary)
+    idx = root.openDB<Buffer, Buffer>('idx', binary)
+    meta = root.openDB<Buffer, Buffer>('meta', binary)
+  } catch (error) {
+    throw explainStoreError(dir, error)
+  }
+
+  let queue: Job[] = []
+  let running: Promise<void> | null = null
+  let pending = 0
+  let closed = false
+  let puts = 0
+  let beforeCommit = () => {}
+  let afterCommit = () => {}
+  let afterAbort = () => {}
+
+  /** Runs what is queued in one transaction; returns the jobs that have to be tried alone because one of them broke off. */
+  async function runBatch(batch: Job[], alone: boolean): Promise<Job[]> {
+    const outcomes: { job: Job; value?: unknown; error?: unknown }[] = []
+    let broken: { job: Job; error: unknown } | null = null
+    try {
+      await root.childTransaction(() => {
+        const until = performance.now() + BATCH_MS
+        for (let i = 0; i < batch.length; i++) {
+          if (i > 0 && performance.now() > until) {
+            queue = batch.splice(i).concat(queue)
+            break
+          }
+          const job = batch[i]
+          puts = 0
+          try {
+            outcomes.push({ job, value: job.run() })
+          } catch (error) {
+            if (puts > 0) {
+              broken = { job, error } // half an operation: nothing of this transaction may stay
+              return ABORT
+            }
+            outcomes.push({ job, error })
+          }
+        }
+        beforeCommit()
+        return null
+      })
+    } catch (error) {
+      const cause = await commitCause(error)
+      afterAbort()
+      for (const job of batch) finish(job, undefined, explainStoreError(dir, cause))
+      return []
+    }
+    if (broken) {
+      afterAbort()
+      const { job: culprit, error } = broken as { job: Job; error: unknown }
+      if (alone) {
+        finish(culprit, undefined, explainStoreError(dir, error))
+        return []
+      }
+      return batch
+    }
+    afterCommit()
+    const settle = () => {
+      for (const outcome of outcomes) finish(outcome.job, outcome.value, outcome.error)
+    }
+    if (durability === 'flush')
+      Promise.resolve(root.flushed).then(settle, (error) => {
+        for (const { job } of outcomes) finish(job, undefined, explainStoreError(dir, error))
+      })
+    else settle()
+    return []
+  }
+
+  function finish(job: Job, value: unknown, error: unknown): void {
+    pending--
+    if (error === undefined) job.resolve(value)
+    else job.reject(error)
+  }
+
+  async function pump(): Promise<void> {
+    while (queue.length > 0) {
+      const batch = queue
+      queue = []
+      const again = await runBatch(batch, false)
+      for (const job of again) await runBatch([job], true)
+    }
+    running = null
+  }
+
+  return {
+    dir,
+    recs,
+    idx,
+    meta,
+    root,
+    /**
+     * Runs `job` inside a write transaction shared with others waiting, and resolves once it is durable. A job must look
+     * before it writes: when it throws after its first put, the transaction is undone and the others are repeated.
+     */
+    write<T>(run: () => T): Promise<T> {
+      if (closed) return Promise.reject(new Error('the store is closed'))
+      return new Promise<T>((resolve, reject) => {
+        pending++
+        queue.push({ run, resolve, reject })
+        running ??= pump()
+      })
+    },
+    /** Makes everything committed so far visible to the reads that follow. */
+    refresh(): void {
+      root.resetReadTxn()
+    },
+    put(table: Table, key: Buffer, value: Buffer): void {
+      puts++
+      table.put(key, value)
+    },
+    remove(table: Table, key: Buffer): void {
+      puts++
+      table.remove(key)
+    },
+    /** How many writes are not yet answered. */
+    pending: () => pending,
+    /** What to do at the end of each transaction, inside it; after its commit; and after its failure. */
+    hooks(hooks: { beforeCommit: () => void; afterCommit: () => void; afterAbort: () => void }): void {
+      beforeCommit = hooks.beforeCommit
+      afterCommit = hooks.afterCommit
+      afterAbort = hooks.afterAbort
+    },
+    /** Finishes what is queued and closes the files, within a time limit. */
+    async close(): Promise<void> {
+      if (closed) return
+      closed = true
+      const limit = timer(CLOSE_MS)
+      if (running) await Promise.race([running, limit.promise])
+      await Promise.race([Promise.resolve(root.close()).catch(() => {}), limit.promise])
+      limit.clear()
+    }
+  }
+}
+
+/** lmdb takes a data file at its word, and the process down with it when that is no data file. @throws EmbeddedStoreError */
+function refuseForeignFile(dir: string): void {
+  const header = Buffer.alloc(32)
+  let read = 0
+  try {
+    const file = openSync(join(dir, 'data.mdb'), 'r')
+    read = readSync(file, header, 0, header.length, 0)
+    closeSync(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw explainStoreError(dir, error)
+  }
+  // The first page is a meta page: 24 bytes of page header, then the magic number (lmdb.h, mdb.c: MDB_MAGIC).
+  if (read === 0 || (read === header.length && header.readUInt32LE(24) === 0xbeefc0de)) return
+  throw explainStoreError(dir, new Error('MDB_INVALID: data.mdb is not an LMDB file'))
+}
+
+/** lmdb rejects a failed commit with a general error that holds a promise of the real one. */
+async function commitCause(error: unknown): Promise<unknown> {
+  const promise = (error as { commitError?: Promise<unknown> } | null)?.commitError
+  if (!promise) return error
+  const limit = timer(CAUSE_MS)
+  try {
+    await Promise.race([promise, limit.promise])
+    return error
+  } catch (cause) {
+    return cause
+  } finally {
+    limit.clear()
+  }
+}
+
+function timer(ms: number): { promise: Promise<void>; clear: () => void } {
+  let handle: NodeJS.Timeout
+  const promise = new Promise<void>((resolve) => {
+    handle = setTimeout(resolve, ms)
+  })
+  return { promise, clear: () => clearTimeout(handle) }
+}

@@ -1,0 +1,169 @@
+import { PAUSE } from '../aggregate/pipeline.js'
+import type { CollectionEntry } from './catalog.js'
+import type { Env } from './env.js'
+import type { IndexPlan, Plan, Span } from './planner.js'
+import { prefixKey, recordKey, recordOfKey, recordOfValue } from './records.js'
+
+/** A candidate: a record and its bytes. */
+export type Found = { record: number; raw: Buffer }
+
+/** What a command looked at, for `explain`. */
+export type Examined = { keys: number; documents: number }
+
+/** How long a scan holds the thread before it offers a pause. */
+const SLICE_MS = 5
+const FIRST_CHUNK = 8
+const LARGEST_CHUNK = 512
+const CHUNK_BYTES = 1024 * 1024
+
+/**
+ * The candidates of a plan, each at most once. No read transaction outlives a step: entries are taken in chunks and each
+ * chunk seeks anew, so a document whose key moves meanwhile may be missed. With `pauses`, PAUSE is given now and then.
+ */
+export function* runPlan(
+  env: Env,
+  entry: CollectionEntry,
+  plan: Plan,
+  examined: Examined,
+  pauses: boolean
+): Generator<Found | typeof PAUSE> {
+  const watch = createWatch(pauses)
+  if (plan.kind === 'scan') {
+    yield* scanRecords(env, entry, examined, watch, plan.reverse)
+    return
+  }
+  const seen = plan.kind === 'union' || plan.index.multikey ? new Set<number>() : null
+  for (const branch of plan.kind === 'union' ? plan.branches : [plan]) {
+    for (const record of walkIndex(env, branch, examined, watch)) {
+      if (record === PAUSE) {
+        yield PAUSE
+        continue
+      }
+      if (seen) {
+        if (seen.has(record)) continue
+        seen.add(record)
+      }
+      const raw = env.recs.get(recordKey(entry.id, record))
+      if (raw === undefined) continue // removed since its chunk was read
+      examined.documents++
+      yield { record, raw }
+    }
+  }
+}
+
+/** The record numbers of an index plan in key order; a record may come more than once from a multikey index. */
+export function* walkIndex(
+  env: Env,
+  plan: IndexPlan,
+  examined: Examined,
+  watch: Watch = createWatch(false)
+): Generator<number | typeof PAUSE> {
+  const { unique } = plan.index
+  const spans = plan.reverse ? [...plan.spans].reverse() : plan.spans
+  let chunk = FIRST_CHUNK
+  for (const span of spans) {
+    if (span.point) {
+      examined.keys++
+      const holder = env.idx.get(span.point)
+      if (holder !== undefined) yield recordOfValue(holder)
+      if (watch.due()) yield* watch.pause(env)
+      continue
+    }
+    let last: Buffer | null = null
+    for (;;) {
+      const range = rangeOf(span, last, plan.reverse, chunk)
+      const records: number[] = []
+      let key: Buffer | null = null
+      if (unique) {
+        for (const item of env.idx.getRange(range)) {
+          key = item.key as Buffer
+          records.push(recordOfValue(item.value))
+        }
+      } else {
+        for (key of env.idx.getKeys(range) as Iterable<Buffer>) records.push(recordOfKey(key))
+      }
+      examined.keys += records.length
+      yield* records
+      if (records.length < chunk || key === null) break
+      last = key
+      if (chunk < LARGEST_CHUNK) chunk *= 4
+      if (watch.due()) yield* watch.pause(env)
+    }
+    if (watch.due()) yield* watch.pause(env)
+  }
+}
+
+/** Whether an entry is left in the spans behind `limit` of them: how many there are, at most `limit`. */
+export function* countEntries(env: Env, plan: IndexPlan, examined: Examined): Generator<number | typeof PAUSE> {
+  const watch = createWatch(true)
+  for (const span of plan.spans) {
+    if (span.point) {
+      if (env.idx.get(span.point) !== undefined) yield 1
+      examined.keys++
+      continue
+    }
+    let start = span.low
+    for (;;) {
+      let counted = 0
+      let key: Buffer | null = null
+      for (key of env.idx.getKeys({ start, end: span.high, limit: LARGEST_CHUNK }) as Iterable<Buffer>) counted++
+      // The chunk's last key is counted with the next chunk, as its first.
+      const more = counted === LARGEST_CHUNK
+      if (more) counted--
+      examined.keys += counted
+      yield counted
+      if (!more) break
+      start = key as Buffer
+      if (watch.due()) yield* watch.pause(env)
+    }
+  }
+}
+
+function rangeOf(span: Span, last: Buffer | null, reverse: boolean, limit: number) {
+  if (!reverse) return { start: last ?? span.low, end: span.high, exclusiveStart: last !== null, limit }
+  return { start: last ?? span.high, end: span.low, exclusiveStart: true, inclusiveEnd: true, reverse: true, limit }
+}
+
+function* scanRecords(
+  env: Env,
+  entry: CollectionEntry,
+  examined: Examined,
+  watch: Watch,
+  reverse: boolean
+): Generator<Found | typeof PAUSE> {
+  const span: Span = { low: prefixKey(entry.id), high: prefixKey(entry.id + 1), point: null }
+  let last: Buffer | null = null
+  let chunk = FIRST_CHUNK
+  for (;;) {
+    const found: Found[] = []
+    let bytes = 0
+    let key: Buffer | null = null
+    for (const item of env.recs.getRange(rangeOf(span, last, reverse, chunk))) {
+      key = item.key as Buffer
+      found.push({ record: recordOfKey(key), raw: item.value })
+      bytes += item.value.length
+    }
+    for (const one of found) {
+      examined.documents++
+      yield one
+    }
+    if (found.length < chunk || key === null) return
+    last = key
+    chunk = Math.max(1, Math.min(LARGEST_CHUNK, chunk * 4, Math.floor((CHUNK_BYTES * found.length) / bytes)))
+    if (watch.due()) yield* watch.pause(env)
+  }
+}
+
+type Watch = ReturnType<typeof createWatch>
+
+function createWatch(pauses: boolean) {
+  let until = performance.now() + SLICE_MS
+  return {
+    due: () => pauses && performance.now() > until,
+    *pause(env: Env): Generator<typeof PAUSE> {
+      yield PAUSE
+      env.refresh()
+      until = performance.now() + SLICE_MS
+    }
+  }
+}

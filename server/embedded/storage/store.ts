@@ -1,0 +1,133 @@
+import { MongoError } from '../bson/errors.js'
+import type { Doc } from '../bson/document.js'
+import type { Filter } from '../bson/match.js'
+import type { PAUSE } from '../aggregate/pipeline.js'
+import { createCatalog } from './catalog.js'
+import type { CollectionEntry, IndexEntry } from './catalog.js'
+import { openEnv } from './env.js'
+import type { Durability } from './env.js'
+import { createIndexes } from './indexes.js'
+import { planQuery } from './planner.js'
+import type { Plan, SortSpec } from './planner.js'
+import { createRecords } from './records.js'
+import { runPlan } from './scan.js'
+import type { Examined, Found } from './scan.js'
+import { createSweeper } from './sweeper.js'
+
+export type Pause = typeof PAUSE
+export type Store = ReturnType<typeof openStore>
+
+/** How a query is to be run. */
+export type Query = {
+  filter: Filter
+  sort?: SortSpec | null
+  limited?: boolean
+  hint?: string | Doc | null
+  /** false inside a write transaction, which must not be left. */
+  pauses: boolean
+}
+
+/** The store's parts over one open directory; `now` is what TTL indexes and `$$NOW` go by. @throws EmbeddedStoreError */
+export function openStore(dir: string, options: { durability?: Durability; now: () => Date }) {
+  const env = openEnv(dir, options)
+  const catalog = createCatalog(env)
+  const records = createRecords(env, catalog)
+  const indexes = createIndexes({ env, catalog, records })
+  let lastNow = 0
+
+  function plan(entry: CollectionEntry, query: Query): Plan {
+    return planQuery(env, entry, {
+      node: query.filter.node,
+      sort: query.sort ?? null,
+      limited: query.limited ?? false,
+      hint: hintName(entry, query.hint ?? null)
+    })
+  }
+
+  const store = {
+    env,
+    catalog,
+    records,
+    indexes,
+    /** The time of one command; never before that of an earlier one. */
+    now(): Date {
+      lastNow = Math.max(lastNow, options.now().getTime())
+      return new Date(lastNow)
+    },
+    plan,
+    /** The records that match, in the plan's order, and now and then a pause. */
+    *matches(entry: CollectionEntry, query: Query, chosen: Plan, examined: Examined): Generator<Found | Pause> {
+      for (const found of runPlan(env, entry, chosen, examined, query.pauses)) {
+        if (typeof found === 'symbol' || query.filter.testRaw(found.raw)) yield found
+      }
+    },
+    /** The collection, made if need be; call inside a write job. @throws MongoError 73 */
+    ensure(db: string, name: string): CollectionEntry {
+      return catalog.find(db, name) ?? store.create(db, name, null)
+    },
+    /** @throws MongoError 73 */
+    create(db: string, name: string, createOptions: Buffer | null): CollectionEntry {
+      refuseBadName(db, name)
+      const id = catalog.allocateId()
+      const idIndex: IndexEntry = {
+        id: catalog.allocateId(),
+        name: '_id_',
+        fields: [{ path: '_id', direction: 1 }],
+        unique: true,
+        sparse: false,
+        partial: null,
+        expireAfterSeconds: null,
+        background: false,
+        multikey: false,
+        cut: false,
+        ready: true
+      }
+      const entry: CollectionEntry = {
+        id,
+        db,
+        name,
+        options: createOptions,
+        indexes: [idIndex],
+        count: 0,
+        bytes: 0,
+        nextRecord: 1
+      }
+      catalog.add(entry)
+      return entry
+    },
+    async close(): Promise<void> {
+      await sweeper.stop()
+      await env.close()
+    },
+    /** Removes expired documents and what dropped collections left, now. Resolves to how many documents expired. */
+    sweep: (): Promise<number> => sweeper.sweep()
+  }
+  const sweeper = createSweeper(store, { env, catalog, records, indexes })
+  return store
+}
+
+function hintName(entry: CollectionEntry, hint: string | Doc | null): string | null {
+  if (hint === null || typeof hint === 'string') return hint
+  if (hint.size === 0) return null
+  if (hint.has('$natural')) return '$natural'
+  const wanted = [...hint]
+  const index = entry.indexes.find(
+    (other) =>
+      other.fields.length === wanted.length &&
+      other.fields.every((field, i) => field.path === wanted[i][0] && field.direction === Number(wanted[i][1]))
+  )
+  if (index) return index.name
+  throw new MongoError(
+    2,
+    'error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index'
+  )
+}
+
+function refuseBadName(db: string, name: string): void {
+  const bad =
+    name === '' || name.includes('$') || name.includes('\0') || name.startsWith('.') || name.startsWith('system.')
+  if (bad) throw new MongoError(73, `Invalid namespace specified '${db}.${name}'`)
+  if (Buffer.byteLength(`${db}.${name}`) > 255) {
+    throw new MongoError(73, `Fully qualified namespace is too long. Namespace: ${db}.${name} Max: 255`)
+  }
+}

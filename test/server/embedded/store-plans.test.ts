@@ -1,0 +1,170 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { withStore } from './with-store.js'
+
+const scalar = fc.oneof(
+  fc.integer({ min: -3, max: 6 }),
+  fc.constantFrom(null, true, false, 1.5, -0.5, NaN, 'a', 'b', 'ab', '', new Date(0), new Date(5)),
+  fc.constantFrom({ x: 1 }, { x: 1, y: 2 }, {})
+)
+const value = fc.oneof({ weight: 5, arbitrary: scalar }, { weight: 1, arbitrary: fc.array(scalar, { maxLength: 3 }) })
+const part = fc.record({ b: value, c: scalar }, { requiredKeys: [] })
+const document = fc.record(
+  {
+    a: value,
+    d: scalar,
+    todo: fc.boolean(),
+    n: fc.integer({ min: -2, max: 3 }),
+    l: fc.oneof(part, fc.array(part, { maxLength: 3 }))
+  },
+  { requiredKeys: [] }
+)
+const path = fc.constantFrom('a', 'd', 'n', 'l.b', 'l.c', 'l', '_id', 'todo')
+const condition = fc.oneof(
+  { weight: 4, arbitrary: value },
+  { weight: 1, arbitrary: fc.record({ $in: fc.array(value, { maxLength: 4 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      { $exists: true },
+      { $exists: false },
+      { $ne: null },
+      { $ne: 1 },
+      { $type: 'number' },
+      { $not: { $gt: 1 } },
+      { $elemMatch: { $gt: 0, $lt: 3 } }
+    )
+  },
+  {
+    weight: 4,
+    arbitrary: fc.dictionary(fc.constantFrom('$gt', '$gte', '$lt', '$lte'), scalar, {
+      minKeys: 1,
+      maxKeys: 2,
+      noNullPrototype: true
+    })
+  }
+)
+const clause = fc.tuple(path, condition).map(([name, wanted]): Record<string, unknown> => ({ [name]: wanted }))
+const flat = fc
+  .array(clause, { minLength: 1, maxLength: 3 })
+  .map((clauses) => (clauses.length === 1 ? clauses[0] : { $and: clauses }))
+const filter = fc.oneof(
+  { weight: 4, arbitrary: flat },
+  { weight: 1, arbitrary: fc.array(flat, { minLength: 1, maxLength: 3 }).map(($or) => ({ $or })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(flat, fc.array(flat, { minLength: 2, maxLength: 2 }))
+      .map(([first, $or]) => ({ $and: [first, { $or }] }))
+  },
+  { weight: 2, arbitrary: flat.map((inner) => ({ $and: [inner, { todo: true }] })) },
+  { weight: 2, arbitrary: flat.map((inner) => ({ $and: [inner, { n: { $gt: 0 } }] })) }
+)
+const sort = fc.constantFrom(null, { a: 1 }, { a: -1, d: 1 }, { n: 1, a: -1 }, { 'l.b': 1 }, { d: -1 }, { _id: -1 })
+const INDEXES = [
+  [{ a: 1, d: -1 }],
+  [{ d: 1 }],
+  [{ n: -1, a: 1 }, { partialFilterExpression: { n: { $gt: 0 } } }],
+  [{ d: 1, a: 1 }, { partialFilterExpression: { todo: true } }],
+  [{ 'l.b': 1, 'l.c': 1 }], // of documents in an array
+  [{ 'l.c': 1 }, { sparse: true }]
+] as const
+
+t.test('whatever the plan, the answer is that of looking at every document', { timeout: 60_000 }, async (t) => {
+  const { db } = await withStore(t)
+  let round = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(document, { minLength: 5, maxLength: 40 }),
+      fc.array(fc.tuple(filter, sort), { minLength: 12, maxLength: 12 }),
+      fc.array(document, { minLength: 4, maxLength: 4 }),
+      async (documents, questions, changes) => {
+        const rows = db.collection<any>(`r${round++}`)
+        for (const [keys, options] of INDEXES) await rows.createIndex(keys as any, options)
+        await rows.insertMany(documents.map((doc, _id) => ({ _id, ...doc })))
+        for (const [i, doc] of changes.entries()) await rows.replaceOne({ _id: i * 2 }, doc)
+        await rows.deleteOne({ _id: 1 })
+        for (const [wanted, order] of questions) {
+          const options = order ? { sort: order as any } : {}
+          const planned = await rows.find(wanted, options).toArray()
+          const scanned = await rows.find(wanted, { ...options, hint: { $natural: 1 } }).toArray()
+          const ids = (found: any[]) => found.map(({ _id }) => _id)
+          const sorted = (found: any[]) => ids(found).sort((x, y) => x - y)
+          const told = JSON.stringify({ wanted, order })
+          if (JSON.stringify(sorted(planned)) !== JSON.stringify(sorted(scanned)))
+            throw new Error(`other documents: ${told}: ${ids(planned)} instead of ${ids(scanned)}`)
+          if ((await rows.countDocuments(wanted)) !== scanned.length) throw new Error(`another count: ${told}`)
+          if (order) {
+            // Documents of one sort key may come in any order, so the keys are compared: by sorting once more, stably.
+            const [again] = await rows
+              .aggregate([{ $match: { _id: { $in: ids(planned) } } }, { $group: { _id: null, n: { $sum: 1 } } }])
+              .toArray()
+            if ((again?.n ?? 0) !== planned.length) throw new Error(`lost: ${told}`)
+            const limited = await rows.find(wanted, { ...options, limit: 3 }).toArray()
+            if (limited.length !== Math.min(3, planned.length)) throw new Error(`limited: ${told}`)
+          }
+        }
+        const { valid, errors } = await db.command({ validate: rows.collectionName })
+        if (!valid) throw new Error(errors.join('\n'))
+        await rows.drop()
+      }
+    ),
+    { numRuns: 25, endOnFailure: true }
+  )
+  t.pass(`${round} collections asked`)
+})
+
+t.test('an order taken from an index is the order sorting gives', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  const values = [
+    1,
+    -5,
+    2.5,
+    'b',
+    'a',
+    '',
+    null,
+    undefined,
+    true,
+    false,
+    new Date(0),
+    { x: 1 },
+    { x: 0 },
+    NaN,
+    Infinity
+  ]
+  await rows.insertMany(
+    values.flatMap((a, i) =>
+      values.map((d, j) => ({ _id: i * 100 + j, ...(a === undefined ? {} : { a }), ...(d === undefined ? {} : { d }) }))
+    )
+  )
+  for (const order of [
+    { a: 1, d: -1, _id: 1 },
+    { a: -1, d: 1, _id: 1 },
+    { d: 1, _id: -1 }
+  ] as const) {
+    const before = (
+      await rows
+        .find()
+        .sort(order as any)
+        .toArray()
+    ).map(({ _id }) => _id)
+    await rows.createIndex(order as any)
+    const explained: any = await rows
+      .find()
+      .sort(order as any)
+      .explain()
+    t.equal(explained.queryPlanner.winningPlan.stage, 'FETCH')
+    t.same(
+      (
+        await rows
+          .find()
+          .sort(order as any)
+          .toArray()
+      ).map(({ _id }) => _id),
+      before
+    )
+    await rows.dropIndexes()
+  }
+})
