@@ -213,6 +213,8 @@ export async function buildApp(parts: AppParts) {
       if (parts.works) {
         await messageJobs({ jobs, messages, accounts })
         await receiptJobs({ jobs, receipts })
+        jobs.define('people.finish', async () => void (await people.finish()))
+        await jobs.every(60_000, 'people.finish')
       }
       await app.ready()
       await jobs.start()

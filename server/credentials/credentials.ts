@@ -3,10 +3,11 @@ import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { newId } from '../platform/ids.js'
+import { isDuplicateKey } from '../platform/mongo.js'
 import { DAY_MS, NEVER, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
 import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
-import { createHolds, fits } from './holds.js'
+import { createHolds, fits, sendsOf } from './holds.js'
 import { credentialModel, type CredentialRow } from './model.js'
 import { policyOf, refusalOf, sourcesOf, worth, type PolicyOverride } from './terms.js'
 
@@ -168,6 +169,8 @@ export function createCredentials({
       life.expiresAt
     )
     row.caughtAt = item.caughtAt
+    // a tap handed in again is no newer than it was, so that it cannot revive what was burned meanwhile
+    if (source === 'longTermGrant') row.mintedAt = item.caughtAt
     row.sealed = item.value === undefined ? null : sealer.seal(mock ? `${item.value} ${item.id}` : item.value)
     row.orderId = item.orderId ?? null
     row.place = item.place ?? null
@@ -311,11 +314,15 @@ export function createCredentials({
     /** A backend says an order was paid; before or after the phone's report, once or often. @returns how many came alive */
     async confirm(account: CredentialAccount, order: { orderId: string; paidAt: Date }): Promise<number> {
       const removeAt = new Date(clock.now().getTime() + 8 * DAY_MS)
-      await orders.updateOne(
-        { _id: paidId(account.id, order.orderId) },
-        { $setOnInsert: { paidAt: order.paidAt, removeAt } },
-        { upsert: true }
-      )
+      await orders
+        .updateOne(
+          { _id: paidId(account.id, order.orderId) },
+          { $setOnInsert: { paidAt: order.paidAt, removeAt } },
+          { upsert: true }
+        )
+        .catch((error: unknown) => {
+          if (!isDuplicateKey(error)) throw error // two first confirmations at once: the fact is there
+        })
       return (await activate({ accountId: account.id, orderId: order.orderId })).length
     },
 
@@ -345,14 +352,16 @@ export function createCredentials({
       return out
     },
 
-    /** Of these places, the recipients who hold a right that could carry their message now. */
-    async reachableAny(accountId: string, places: Place[]): Promise<string[]> {
+    /** Of these places, the recipients who hold a right that could carry their message now, and `leave` more beside it. */
+    async reachableAny(
+      accountId: string,
+      places: (Place & { leave?: number })[],
+      without: readonly Source[] = []
+    ): Promise<string[]> {
       const now = clock.now()
       const usable = await usableRows(accountId, places, now)
-      const fit = (place: Place) =>
-        (usable.get(place.recipientId) ?? []).some(
-          (row) => (row.unlimited || row.sendsLeft > 0) && fits(row, place, now)
-        )
+      const fit = (place: Place & { leave?: number }) =>
+        sendsOf(usable.get(place.recipientId) ?? [], { ...place, without }, now) > (place.leave ?? 0)
       return [...new Set(places.filter(fit).map((place) => place.recipientId))]
     },
 

@@ -1,7 +1,7 @@
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { CredentialRow } from './model.js'
-import { DAY_MS, MARGIN_MS, NEVER } from '../../shared/limits.js'
+import { DAY_MS, NEVER } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
 import { marginMs, sourcesOf } from './terms.js'
@@ -81,6 +81,15 @@ export function fits(
   )
 }
 
+/** How many sends of these rows could carry that message now; Infinity with an unlimited one. */
+export const sendsOf = (rows: CredentialRow[], want: Parameters<typeof fits>[1], now: Date): number =>
+  rows
+    .filter((row) => fits(row, want, now))
+    .reduce((sum, row) => sum + (row.unlimited ? Infinity : Math.max(0, row.sendsLeft)), 0)
+
+/** A hold this old is asked for by the sweep. */
+const FORGOTTEN_MS = 5 * 60_000
+
 /** Spent and burned rows are kept this long at most. */
 const kept = (now: Date) => new Date(now.getTime() + 180 * DAY_MS)
 
@@ -136,12 +145,9 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
         ops.push(refund({ ...key(want), credentialId: orphan._id, h }, now))
       }
       const free = mine.filter((row) => fits(row, want, now) && (row.unlimited || row.sendsLeft > 0))
-      if (want.leave > 0) {
-        const left = free.reduce((sum, row) => sum + (row.unlimited ? Infinity : row.sendsLeft), 0)
-        if (left - 1 < want.leave) {
-          answers.set(want.m, 'none')
-          continue
-        }
+      if (want.leave > 0 && sendsOf(free, want, now) - 1 < want.leave) {
+        answers.set(want.m, 'none')
+        continue
       }
       const row = free[0]
       if (row === undefined) {
@@ -178,8 +184,16 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
         .toArray()
       for (const row of read) back.set(row._id, row as CredentialRow)
     }
+    const greedy = await overstepping(
+      chosen.filter(({ want, row }) => want.leave > 0 && back.get(row._id)?.holds.includes(holdName(want.m, want.n))),
+      now
+    )
     for (const { want, row } of chosen) {
       const name = holdName(want.m, want.n)
+      if (greedy.has(want.m)) {
+        answers.set(want.m, 'none')
+        continue
+      }
       const won = row.unlimited || (back.get(row._id)?.holds.includes(name) ?? false)
       if (!won) {
         answers.set(want.m, 'busy')
@@ -196,6 +210,24 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
       })
     }
     return answers
+  }
+
+  /** The reserve is counted after the hold: two at once may both step back, none oversteps. @returns who stepped back */
+  async function overstepping(held: { want: Want; row: CredentialRow }[], now: Date): Promise<Set<string>> {
+    const back = new Set<string>()
+    if (held.length === 0) return back
+    const recipientIds = [...new Set(held.map(({ want }) => want.recipientId))]
+    const { accountId } = held[0]!.want
+    const live = await rows.find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }).toArray()
+    const ops = []
+    for (const { want, row } of held) {
+      const theirs = live.filter((each) => each.recipientId === want.recipientId)
+      if (sendsOf(theirs, want, now) >= want.leave) continue
+      back.add(want.m)
+      ops.push(refund({ ...key(want), credentialId: row._id, h: holdName(want.m, want.n) }, now))
+    }
+    if (ops.length > 0) await rows.bulkWrite(ops, { ordered: false })
+    return back
   }
 
   const refund = (letting: { accountId: string; recipientId: string; credentialId: string; h: string }, now: Date) => ({
@@ -248,8 +280,17 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
             { ...key(letting), templateId: letting.templateId, asOf: letting.asOf ?? now, why: letting.why ?? '43101' },
             now
           ),
-          // what is left of the refused hold: a grant tapped after the attempt keeps its send
-          { updateOne: { filter, update: { $pull: { holds: h }, $inc: { held: -1 } } } }
+          // the refused grant itself, whatever the clocks of those who minted and sent it say
+          {
+            updateOne: {
+              filter,
+              update: {
+                $pull: { holds: h },
+                $inc: { held: -1 },
+                $set: { state: 'dead', why: letting.why ?? '43101', removeAt: kept(now) }
+              }
+            }
+          }
         ]
       case 'defer':
         return [
@@ -343,12 +384,19 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
       return new Map(found.map((row) => [row._id, row]))
     },
 
-    /** C10: holds older than five minutes, for the sweep to ask whether anybody still names them. */
-    async forgotten(limit: number): Promise<CredentialRow[]> {
-      const before = new Date(clock.now().getTime() - 5 * MARGIN_MS)
+    /**
+     * C10: holds older than five minutes, for the sweep to ask whether anybody still names them; page by page, oldest
+     * first, so that those of messages nobody answered for do not hide the others.
+     */
+    async forgotten(limit: number, after: CredentialRow | null = null): Promise<CredentialRow[]> {
+      const before = new Date(clock.now().getTime() - FORGOTTEN_MS)
+      const next =
+        after === null
+          ? {}
+          : { $or: [{ heldAt: { $gt: after.heldAt } }, { heldAt: after.heldAt, _id: { $gt: after._id } }] }
       return rows
-        .find({ held: { $gt: 0 }, heldAt: { $lt: before } })
-        .sort({ heldAt: 1 })
+        .find({ held: { $gt: 0 }, heldAt: { $lt: before }, ...next })
+        .sort({ heldAt: 1, _id: 1 })
         .limit(limit)
         .toArray()
     }

@@ -128,7 +128,8 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
   let closing: Promise<void> | null = null
   const close = async () => {
     clearInterval(sweeping)
-    for (const server of servers) server.close()
+    await held.leaving().catch(() => {}) // a directory removed under our feet needs no notice
+    accept = (socket) => socket.destroy() // the socket itself stays until the store is closed: it says that we are still here
     for (const socket of sockets) socket.destroy()
     await withLimit(engine.store.close(), CLOSE_MS)
     await held.release()

@@ -38,6 +38,7 @@ const STEPPED_BACK_MS = 10_000
 const RESTART_MS = 6_000
 const SHANGHAI_MS = 8 * 3_600_000
 const DAY_MS = 86_400_000
+const CHANNELS = ['legacy', 'subscribe', 'service'] as const
 /** We stop short of WeChat's own count, which may be off by about 1 %. */
 export const QUOTA_SHARE = 0.99
 /** Of the day's quota this much is only for transactional messages. */
@@ -152,16 +153,22 @@ export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock
 
     /** From the next block on nothing of this run (or 'account') fires, whoever's process. */
     async stop(accountId: string, what: string): Promise<void> {
-      for (const channel of ['legacy', 'subscribe', 'service'] as const) {
+      for (const channel of CHANNELS) {
         await rows.updateOne({ _id: idOf(accountId, channel) }, { $addToSet: { stopped: what } }, { upsert: true })
       }
     },
 
     async go(accountId: string, what: string): Promise<void> {
       await rows.updateMany(
-        { _id: { $in: (['legacy', 'subscribe', 'service'] as const).map((channel) => idOf(accountId, channel)) } },
+        { _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) } },
         { $pull: { stopped: what } }
       )
+    },
+
+    /** What is stopped now: runs, or 'account'. */
+    async stoppedOf(accountId: string): Promise<string[]> {
+      const found = await rows.find({ _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) } }).toArray()
+      return [...new Set(found.flatMap((row) => row.stopped ?? []))]
     },
 
     /** What was used today, and until when an interface is blocked. */
@@ -170,7 +177,7 @@ export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock
       const today = Math.floor((now.getTime() + SHANGHAI_MS) / DAY_MS)
       const found = await rows
         .find({
-          _id: { $in: (['legacy', 'subscribe', 'service'] as const).map((channel) => idOf(accountId, channel)) }
+          _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) }
         })
         .toArray()
       return Object.fromEntries(

@@ -14,7 +14,7 @@ import type { SkipReason, Lane } from '../../shared/message.js'
 import type { Open, TemplateKind } from '../../shared/template.js'
 import { DAY_MS } from '../../shared/limits.js'
 import { createBudget } from './budget.js'
-import { createCaps, isGarbage } from './caps.js'
+import { createCaps } from './caps.js'
 import { createEffects } from './effects.js'
 import { createFollower } from './follower.js'
 import {
@@ -32,6 +32,7 @@ import { createPrepare, wakeParked } from './prepare.js'
 import { createAccountPump } from './pump.js'
 import { createPumps } from './pumps.js'
 import { createRuns } from './runs.js'
+import { createSweep } from './sweep.js'
 
 /** One message to plan. `id` is derived (messageId), so that planning again changes nothing. */
 export type PlanInput = {
@@ -225,7 +226,11 @@ export function createMessages(parts: MessagesParts) {
   async function fallBack(row: MessageRow): Promise<void> {
     const [next, ...rest] = row.fallback
     if (next === undefined || row.personId === null) return
-    const account = await accounts.get(next.accountId)
+    const account = await accounts.get(next.accountId).catch((error: unknown) => {
+      if (error instanceof NotFound) return null // removed meanwhile: the chain ends here, the follower goes on
+      throw error
+    })
+    if (account === null) return
     const recipient = (await people.recipientsOf(account.id, [row.personId])).get(row.personId) ?? null
     const step = row.step + 1
     await plan([
@@ -380,12 +385,16 @@ export function createMessages(parts: MessagesParts) {
       const fresh = {
         state: 'planned',
         cap: null,
+        window: null,
         by: null,
         reason: null,
         detail: null,
         code: null,
         lease: null,
         due: now,
+        attempt: 0,
+        parks: 0,
+        closed: false,
         notAfter,
         todo: true,
         settledAt: null
@@ -431,44 +440,8 @@ export function createMessages(parts: MessagesParts) {
       await rows.updateOne({ accountId, _id: id, openedAt: { $exists: false } }, { $set: { openedAt: seen } })
     },
 
-    /** C10 and M14, each minute: forgotten holds go back; unknown messages are closed after 72 h. @returns how many of each */
-    async sweep(): Promise<{ orphans: number; closed: number }> {
-      let orphans = 0
-      for (const credential of await credentials.holds.forgotten(500)) {
-        const owners = credential.holds.map((h) => h.slice(0, h.lastIndexOf('.')))
-        const found = await rows
-          .find(
-            { accountId: credential.accountId, _id: { $in: owners } },
-            { projection: { n: 1, lease: 1, hold: 1, cap: 1, window: 1 } }
-          )
-          .toArray()
-        const byId = new Map(found.map((row) => [row._id, row as MessageRow]))
-        const garbage = credential.holds.filter((h) =>
-          isGarbage(h, byId.get(h.slice(0, h.lastIndexOf('.'))) ?? null, 'hold')
-        )
-        if (garbage.length === 0) continue
-        orphans += garbage.length
-        const woken = await credentials.holds.letGo(
-          garbage.map((h) => ({
-            accountId: credential.accountId,
-            recipientId: credential.recipientId,
-            templateId: credential.templateId ?? '',
-            credentialId: credential._id,
-            source: credential.source,
-            h,
-            release: 'refund',
-            asOf: null,
-            why: null
-          }))
-        )
-        await credentials.awake(credential.accountId, woken)
-      }
-      const closed = await rows.updateMany(
-        { state: 'unknown', closed: false, due: { $lte: clock.now() } },
-        { $set: { closed: true, due: FAR, todo: true }, $inc: { seq: 1 } }
-      )
-      return { orphans, closed: closed.modifiedCount }
-    },
+    /** What is done each minute; safe at any time and twice at once. */
+    sweep: createSweep({ rows, clock, accounts, credentials, budget, runs, wake: pumps.wake }),
 
     /** Everything due now is sent and settled, here and now; for tests and commands. */
     async settleAll(): Promise<void> {

@@ -28,9 +28,9 @@ export function outcomeOf(
   switch (verdict.to) {
     case 'accepted':
       return {
-        // no lease: a fact is a fact
-        filter: { ...named, state: { $in: ['sending', 'unknown'] } },
-        overrule: { _id: row._id, state: 'failed', by: 'operator' },
+        // a fact needs no lease; an inference does: its owner alone knows all that was asked
+        filter: verdict.by === 'answer' ? { ...named, state: { $in: ['sending', 'unknown'] } } : mine,
+        overrule: verdict.by === 'answer' ? { _id: row._id, state: 'failed', by: 'operator' } : null,
         update: {
           $set: {
             state: 'accepted',

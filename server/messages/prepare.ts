@@ -214,6 +214,19 @@ export function createPrepare(parts: PrepareParts) {
           ...(had ? { $inc: { seq: 1 } } : {})
         })
       }
+      // M4c
+      const giveUp = (row: MessageRow, reason: string) =>
+        write(row, ['sending'], {
+          $set: {
+            state: 'unknown',
+            reason,
+            due: new Date(now.getTime() + 72 * 3_600_000),
+            lease: null,
+            todo: true,
+            settledAt: now
+          },
+          $inc: { seq: 1 }
+        })
       const soon = (ms: number) => new Date(now.getTime() + ms * (0.75 + 0.5 * random()))
 
       // gates
@@ -256,24 +269,14 @@ export function createPrepare(parts: PrepareParts) {
           rightDiesAt: row.recipientId === null ? null : (dying?.get(row.recipientId) ?? null)
         })
         if ('go' in decided) {
-          if (row.recipientId === null || openIds.get(row.recipientId) === undefined)
-            stop(row, 'skipped', 'notInAccount', null)
-          else going.push(row)
+          if (row.recipientId !== null && openIds.get(row.recipientId) !== undefined) going.push(row)
+          else if (row.state === 'sending') giveUp(row, 'notInAccount')
+          else stop(row, 'skipped', 'notInAccount', null)
         } else if ('stop' in decided) {
           if (decided.stop === 'expired') stop(row, 'expired', null, null)
           else stop(row, 'skipped', decided.reason, decided.detail ?? null)
         } else if ('giveUp' in decided) {
-          write(row, ['sending'], {
-            $set: {
-              state: 'unknown',
-              reason: decided.giveUp,
-              due: new Date(now.getTime() + 72 * 3_600_000),
-              lease: null,
-              todo: true,
-              settledAt: now
-            },
-            $inc: { seq: 1 }
-          })
+          giveUp(row, decided.giveUp)
         } else if (row.state === 'sending') {
           write(row, ['sending'], { $set: { due: decided.delay, lease: null } })
         } else delay(row, decided.delay, decided.waitingFor)
@@ -291,7 +294,7 @@ export function createPrepare(parts: PrepareParts) {
           recipientId: row.recipientId!,
           channel: row.channel,
           templateId: row.templateId,
-          leave: row.lane === 'bulk' ? account.reserveForTransactional : 0,
+          leave: leaveOf(account, row),
           without
         })
       }
@@ -371,19 +374,8 @@ export function createPrepare(parts: PrepareParts) {
       const passed = await takeCaps(account, ready, now, (item, kind) => {
         const { row, hold } = item
         if (kind === 'capped') {
-          if (item.doubt) {
-            write(row, ['sending'], {
-              $set: {
-                state: 'unknown',
-                reason: 'capped',
-                due: new Date(now.getTime() + 72 * 3_600_000),
-                lease: null,
-                todo: true,
-                settledAt: now
-              },
-              $inc: { seq: 1 }
-            })
-          } else stop(row, 'skipped', 'capped', null, hold)
+          if (item.doubt) giveUp(row, 'capped')
+          else stop(row, 'skipped', 'capped', null, hold)
         } else if (item.doubt) write(row, ['sending'], { $set: { due: soon(10_000), lease: null } })
         else
           write(row, ['planned', 'held'], {
@@ -394,7 +386,11 @@ export function createPrepare(parts: PrepareParts) {
       if (out.length > 0) await rows.bulkWrite(out, { ordered: false })
       // M5's second look: a right that came between the search and the parking
       if (parkedRows.length > 0) {
-        const live = await credentials.reachableAny(account.id, parkedRows as Place[])
+        const live = await credentials.reachableAny(
+          account.id,
+          parkedRows.map((row) => placeOf(account, row)),
+          without
+        )
         if (live.length > 0) await wakeParked(rows, account.id, live, now)
       }
       return passed
@@ -469,6 +465,16 @@ export async function wakeParked(
   )
   return answer.modifiedCount
 }
+
+/** Sends of this person a message must leave for transactional ones. */
+const leaveOf = (account: Account, row: MessageRow) => (row.lane === 'bulk' ? account.reserveForTransactional : 0)
+
+const placeOf = (account: Account, row: MessageRow) => ({
+  recipientId: row.recipientId!,
+  channel: row.channel,
+  templateId: row.templateId,
+  leave: leaveOf(account, row)
+})
 
 const holdOf = (held: Held): RowHold => ({ cred: held.credentialId, h: held.h, source: held.source, doubt: false })
 

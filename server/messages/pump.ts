@@ -156,7 +156,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
                   todo: true
                 },
                 $inc: { seq: 1, ...(item.marked ? { attempt: -1 } : {}) },
-                ...(item.marked && item.row.attempt <= 1 ? { $unset: { firstSentAt: '' } } : {})
+                ...(item.marked ? { $unset: { firstSentAt: '' } } : {}) // no request is out: none was first
               } as any
             }
           }
@@ -167,7 +167,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
             update: {
               $set: { state: 'held', hold: item.hold, cap: item.cap, window: item.window, lease: null, due: at },
               ...(item.marked ? { $inc: { attempt: -1 } } : {}),
-              ...(item.marked && item.row.attempt <= 1 ? { $unset: { firstSentAt: '' } } : {})
+              ...(item.marked ? { $unset: { firstSentAt: '' } } : {}) // no request is out: none was first
             } as any
           }
         }
@@ -341,7 +341,8 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           channel,
           queue.filter((item) => !gone.includes(item))
         )
-        await handBack(gone, clock.now())
+        // not at once: who stopped them may not have written the campaign's own state yet
+        await handBack(gone, new Date(clock.now().getTime() + 1000))
         return 0
       }
     }
@@ -385,10 +386,12 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
         else void fire(account, item, token)
       }
     }
-    const firing = run().finally(() => {
-      pending -= marked.length
-      blocks.delete(firing)
-    })
+    const firing = run()
+      .catch((error: unknown) => log.warn({ err: error, accountId }, 'a block broke off; its rows are looked at again'))
+      .finally(() => {
+        pending -= marked.length
+        blocks.delete(firing)
+      })
     pending += marked.length
     blocks.add(firing)
     // the next block is asked for 30 ms before this one ends
@@ -438,6 +441,11 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
               taken += got
               if (got === 0) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
             })
+            .catch((error: unknown) => {
+              // nobody may be waiting for this promise; leases run out by themselves
+              log.warn({ err: error, accountId }, 'due messages could not be taken up')
+              lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
+            })
             .finally(() => (filling = null))
         }
         const lines = [...queues].filter(([, queue]) => queue.length > 0).map(([channel]) => channel)
@@ -462,6 +470,10 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
         }
         if (pace.monotonic() < lookAgainAt) return taken
       }
+      // told to stop: what was being leased or marked at that moment goes back too
+      if (filling !== null) await filling
+      await Promise.all(blocks)
+      for (const queue of queues.values()) await handBack(queue.splice(0))
       return taken
     },
 

@@ -42,6 +42,9 @@ export type RunOpen = {
   openUntil?: Date
 }
 
+/** How long a cancelled run is still asked for: longer than any lease of its rows. */
+const CANCELLED_MS = 8 * DAY_MS
+
 export type Counts = { total: number; byState: Record<string, number>; byReason: Record<string, number> }
 
 const schema = new Schema(
@@ -166,10 +169,10 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       const now = clock.monotonic()
       const known = closed.get(accountId)
       if (known !== undefined && Math.abs(now - known.at) < 1000) return known
-      const since = new Date(clock.now().getTime() - 8 * DAY_MS)
+      const since = new Date(clock.now().getTime() - CANCELLED_MS)
       const found = await rows
         .find(
-          { accountId, $or: [{ paused: true }, { state: 'cancelled', instant: { $gt: since } }] },
+          { accountId, $or: [{ paused: true }, { state: 'cancelled', finishedAt: { $gt: since } }] },
           { projection: { state: 1, paused: 1 } }
         )
         .toArray()
@@ -180,6 +183,18 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       }
       closed.set(accountId, fresh)
       return fresh
+    },
+
+    /** Of these runs, those that are to stay stopped: paused ones, and cancelled ones as long as rows of theirs may be due. */
+    async stoppedOf(ids: string[]): Promise<Set<string>> {
+      const since = new Date(clock.now().getTime() - CANCELLED_MS)
+      const found = await rows
+        .find(
+          { _id: { $in: ids }, $or: [{ paused: true }, { state: 'cancelled', finishedAt: { $gt: since } }] },
+          { projection: { _id: 1 } }
+        )
+        .toArray()
+      return new Set(found.map((run) => run._id))
     },
 
     /** Rows by state and reason, exact, from the counters of the follower. */

@@ -85,7 +85,11 @@ export function createReceipts({
     const named = { accountId: receipt.accountId, msgid: receipt.msgid }
     const row = await messageRows.findOne(named)
     if (row === null) return null
-    await messageRows.updateOne({ ...named, _id: row._id, ...OPEN } as Filter<MessageRow>, changeOf(receipt, row))
+    const hold = row.hold === null ? {} : { 'hold.h': row.hold.h }
+    await messageRows.updateOne(
+      { ...named, _id: row._id, ...hold, ...OPEN } as Filter<MessageRow>,
+      changeOf(receipt, row)
+    )
     return row._id
   }
 

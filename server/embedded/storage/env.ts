@@ -101,11 +101,16 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     const settle = () => {
       for (const outcome of outcomes) finish(outcome.job, outcome.value, outcome.error)
     }
-    if (durability === 'flush')
-      Promise.resolve(root.flushed).then(settle, (error) => {
+    if (durability === 'flush') {
+      // Waiting here lets the next transaction gather everyone who is waiting for this one.
+      try {
+        await root.flushed
+      } catch (error) {
         for (const { job } of outcomes) finish(job, undefined, explainStoreError(dir, error))
-      })
-    else settle()
+        return []
+      }
+    }
+    settle()
     return []
   }
 

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, rmdir, unlink, writeFile } from '
 import { createConnection } from 'node:net'
 import { uptime } from 'node:os'
 import { dirname, join } from 'node:path'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { EmbeddedStoreError, explainStoreError } from './store-error.js'
 
@@ -15,14 +15,15 @@ type OwnerFile = { pid: number; started: string | null; at: number; ready: boole
 const PREFIX = 'owner-'
 const PROBE_MS = 1_000
 const READY_MS = 15_000
+const GONE_MS = 1_000
 
 /** The URI of the live process that owns the store in `dir`; null when there is none. Waits for one that is starting. */
 export async function findOwner(dir: string): Promise<string | null> {
   const giveUp = performance.now() + READY_MS
   for (;;) {
     let starting = false
-    for (const { owner } of await readOwners(dir)) {
-      if (!owner || !(await isAlive(dir, owner))) continue
+    for (const { name, owner } of await readOwners(dir)) {
+      if (!owner || !(await isAlive(dir, name, owner))) continue
       if (owner.ready) return owner.uri
       starting = true
     }
@@ -57,7 +58,7 @@ export async function claimDirectory(dir: string, endpoint: Endpoint, uri: strin
   await writeWhole(file, owner)
   for (const other of await readOwners(dir)) {
     if (other.name === name) continue
-    if (other.owner && (await isAlive(dir, other.owner))) {
+    if (other.owner && (await isAlive(dir, other.name, other.owner))) {
       await rm(file, { force: true })
       return null
     }
@@ -66,6 +67,8 @@ export async function claimDirectory(dir: string, endpoint: Endpoint, uri: strin
   return {
     /** From now on others connect instead of waiting. */
     ready: () => writeWhole(file, { ...owner, ready: true }),
+    /** From now on others wait until we are gone, instead of connecting. */
+    leaving: () => writeWhole(file, owner),
     /** Gives the directory back. */
     release: () => rm(file, { force: true })
   }
@@ -105,11 +108,17 @@ async function readOwners(dir: string): Promise<{ name: string; owner: OwnerFile
   return owners
 }
 
-async function isAlive(dir: string, owner: OwnerFile): Promise<boolean> {
-  const answer = await knock(owner.endpoint)
-  if (answer !== 'gone') return answer === 'open'
-  // The socket file itself is missing: a cleaner of temporary files may have taken it from under a living process.
-  if (owner.at < Date.now() - uptime() * 1000 || !isRunning(owner)) return false
+async function isAlive(dir: string, name: string, owner: OwnerFile): Promise<boolean> {
+  for (let waited = 0; ; waited += 50) {
+    const answer = await knock(owner.endpoint)
+    if (answer !== 'gone') return answer === 'open'
+    if (owner.at < Date.now() - uptime() * 1000 || !isRunning(owner)) return false
+    // Who leaves in good order takes the file away first, the socket second.
+    if (!existsSync(join(dir, name))) return false
+    if (waited >= GONE_MS) break
+    await wait(50)
+  }
+  // A cleaner of temporary files has taken the socket from under a living process.
   throw new EmbeddedStoreError(
     'store.in-use',
     `The store in ${dir} is held by process ${owner.pid}, but its socket is gone. Stop that process and start again.`

@@ -41,8 +41,8 @@ function runAndKill(dir: string, round: number, writes: number): Promise<string[
 t.test('a full disk refuses writes, says so, and loses nothing', { timeout: 60_000 }, async (t) => {
   if (process.platform === 'win32') return t.pass('no limit on file sizes to be had')
   const dir = join(t.testdir(), 'store')
-  // A limit on the size of files stands for the disk's: 1 or 2 MB, depending on the shell.
-  const command = ['ulimit -f 2048; exec "$0" "$@"', process.execPath, ...childCommand(), dir, '0', String(WRITERS)]
+  // A limit on the size of files stands for the disk's: half a MB or one, depending on the shell.
+  const command = ['ulimit -f 1024; exec "$0" "$@"', process.execPath, ...childCommand(), dir, '0', String(WRITERS)]
   const child = spawn('sh', ['-c', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let trouble = ''

@@ -46,7 +46,11 @@ t.test('of many who open a directory at once, one owns it', async (t) => {
   const all = await Promise.all(Array.from({ length: 6 }, () => openEmbedded({ dir, worker: false })))
   t.equal(all.filter((store) => store.owner).length, 1)
   t.equal(new Set(all.map((store) => store.uri)).size, 1)
-  await Promise.all(all.map((store) => store.close()))
+  const closing = Promise.all(all.map((store) => store.close()))
+  const next = await openEmbedded({ dir, worker: false })
+  t.ok(next.owner, 'who comes while the owner leaves waits and takes its place')
+  await closing
+  await next.close()
 })
 
 t.test('what a dead owner left is taken over, what is no owner’s file is swept away', async (t) => {

@@ -287,7 +287,7 @@ t.test('refusals', async (t) => {
     await ledger.settle()
     const row = await ledger.row(id)
     t.match(row, { state: 'planned', waitingFor: 'quota', hold: { settled: true } })
-    t.equal(row.due.toISOString(), '2026-03-02T16:00:00.000Z')
+    t.equal(row.due.toISOString(), '2090-03-02T16:00:00.000Z')
     t.match(await ledger.credentialsOf(ann.id), [{ sendsLeft: 1, held: 0 }])
   })
 
