@@ -29,9 +29,10 @@ export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(
         { key: { at: 1 }, expireAfterSeconds: LIFE_SECONDS, name: 'kept' }
       ])
     })
-    app.addHook('onResponse', async (request, reply) => {
+    // Before the answer leaves: what an operator was told is done is in the log already.
+    app.addHook('onSend', async (request, reply, payload) => {
       const caller = request.caller
-      if (caller?.kind !== 'operator' || ['GET', 'HEAD', 'OPTIONS'].includes(request.method)) return
+      if (caller?.kind !== 'operator' || ['GET', 'HEAD', 'OPTIONS'].includes(request.method)) return payload
       const row: AuditRow = {
         _id: newId(),
         at: clock.now(),
@@ -46,6 +47,7 @@ export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(
       await rows()
         .insertOne(row)
         .catch((error: unknown) => request.log.error({ err: error, row }, 'an audit row was not written'))
+      return payload
     })
   },
   { name: 'audit' }

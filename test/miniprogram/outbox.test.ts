@@ -141,8 +141,10 @@ t.test(
         let fault: keyof typeof FAULTS = 'none'
         server.fault = (request) => {
           const set = FAULTS[fault](request)
-          if (set !== null) return set
-          return request.body?.items?.some((item: any) => /^poison/.test(valueOf(item))) ? { statusCode: 422 } : null
+          const poisoned = request.body?.items?.some((item: any) => /^poison/.test(valueOf(item))) === true
+          // a refused batch is not kept, whether or not its answer arrives
+          if (set !== null) return set === 'lost' && poisoned ? 'offline' : set
+          return poisoned ? { statusCode: 422 } : null
         }
         let made = 0
         for (const s of steps) {

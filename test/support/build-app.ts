@@ -34,10 +34,9 @@ export type TestApp = Awaited<ReturnType<typeof buildTestApp>>
 export const testKeyring = { sealing: [{ id: 'k1', key: Buffer.alloc(32, 7) }], hash: Buffer.alloc(32, 9) }
 
 let store: Promise<Embedded & { dir: string }> | null = null
-/** The store goes by the clock of the app built last, so that `$$NOW` and TTLs agree with the test. */
-let storeClock: Clock = testClock(new Date())
 
-/** The store of this test process: MONGODB_URI, or one embedded store in a temporary directory for all its apps. */
+/** Slots are paced by the store's own time, so the store goes by the machine's clock, as a real server would.
+ * The store of this test process: MONGODB_URI, or one embedded store in a temporary directory for all its apps. */
 export async function testStoreUri(): Promise<string> {
   const given = process.env.MONGODB_URI
   if (given) return given
@@ -47,7 +46,7 @@ export async function testStoreUri(): Promise<string> {
       await (await store)?.close()
       await rm(dir, { recursive: true, force: true })
     })
-    const embedded = await openEmbedded({ dir, worker: false, now: () => storeClock.now(), durability: 'commit' })
+    const embedded = await openEmbedded({ dir, worker: false, durability: 'commit' })
     return { ...embedded, dir }
   })()
   return (await store).uri
@@ -67,7 +66,6 @@ export async function testDb(t: Test) {
 export async function buildTestApp(t: Test, options: TestOptions = {}) {
   const clock: TestClock = testClock(options.now ?? new Date())
   const time = options.clock ?? clock
-  storeClock = time
   const db = await testDb(t)
   const agent = options.wechat === 'sandbox' ? null : new MockAgent()
   agent?.disableNetConnect()

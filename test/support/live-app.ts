@@ -28,6 +28,7 @@ export async function liveApp(t: { teardown(fn: () => Promise<void>): void }) {
     log: silentLog(),
     sealer: createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 3) }], hash: Buffer.alloc(32, 4) }),
     random: () => 0.5,
+    lockLifetimeMs: 2000,
     works: true,
     serves: true
   })
