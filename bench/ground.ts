@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient, type Client } from '../demo/client.js'
+import { createProcesses, type Processes, type Running } from '../demo/processes.js'
+import { Scope } from '../shared/operator.js'
+
+/** Processes and a data directory of one measurement, gone afterwards whatever happens. */
+export async function withGround<T>(measure: (ground: Ground) => Promise<T>): Promise<T> {
+  const dir = await mkdtemp(join(tmpdir(), 'hongyan-bench-'))
+  const processes = createProcesses({ dir })
+  try {
+    return await measure({ dir, processes, serve: (apiBase) => serve(dir, processes, apiBase) })
+  } finally {
+    await processes.killAll()
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+export type Ground = {
+  dir: string
+  processes: Processes
+  /** `hongyan serve` on the directory (embedded store), sending to `apiBase`, with an API key of all scopes. */
+  serve(apiBase?: string): Promise<{ running: Running; api: Client }>
+}
+
+/** An address nobody answers at: most measurements send nothing. */
+const NOWHERE = 'http://127.0.0.1:9'
+
+async function serve(dir: string, processes: Processes, apiBase = NOWHERE) {
+  const email = 'bench@example.com'
+  const password = randomBytes(12).toString('base64url')
+  const running = await processes.start('serve', ['serve', '--port', '0'], {
+    env: {
+      HONGYAN_DATA: dir,
+      HONGYAN_API_BASE: apiBase,
+      HONGYAN_LOG_LEVEL: 'warn',
+      HONGYAN_LOG_PRETTY: 'false',
+      HONGYAN_ADMIN_EMAIL: email,
+      HONGYAN_ADMIN_PASSWORD: password
+    }
+  })
+  const door = createClient(running.facts.url!)
+  const { token } = await door.post('/v1/auth/login', { email, password })
+  const { key } = await door.as(token).post('/v1/api-keys', { name: 'bench', scopes: Scope.options })
+  return { running, api: door.as(key) }
+}
+
+/** Resident memory of a process in MB: all of it, and without the pages of mapped files. */
+export async function memoryOf(pid: number): Promise<{ rssMb: number; anonymousMb: number | null }> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => null)
+  if (status === null) {
+    const kb = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)]).toString())
+    return { rssMb: kb / 1024, anonymousMb: null }
+  }
+  const kb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? NaN)
+  return { rssMb: kb('VmRSS') / 1024, anonymousMb: kb('RssAnon') / 1024 }
+}

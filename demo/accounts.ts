@@ -1,0 +1,63 @@
+import type { Client } from './client.js'
+import type { DemoAccount } from './ledgers.js'
+import { finished } from './stage.js'
+
+const fixedId = (head: string) => head.padEnd(43, '0')
+
+/** The sandbox's own apps (server/sandbox/README.md) with the templates they start with. */
+export const SHOP = {
+  appid: 'wx5b1a2c3d4e5f6001',
+  secret: '6001a1b2c3d4e5f60718293a4b5c6d7e',
+  kind: 'miniprogram',
+  name: '晨读书店',
+  legacy: fixedId('SandboxLegacyShipped_'),
+  subscribe: fixedId('SandboxSubscribePickup_')
+} as const
+export const CLINIC = {
+  appid: 'wx5b1a2c3d4e5f6002',
+  secret: '6002a1b2c3d4e5f60718293a4b5c6d7e',
+  kind: 'miniprogram',
+  name: '山岚诊所',
+  subscribe: fixedId('SandboxSubscribeBooking_')
+} as const
+export const SERVICE = {
+  appid: 'wx5b1a2c3d4e5f6003',
+  secret: '6003a1b2c3d4e5f60718293a4b5c6d7e',
+  kind: 'service',
+  name: '晨读书店服务号',
+  service: fixedId('SandboxServiceShipped_')
+} as const
+
+/** Requests a second to one interface: fast enough for a short demo, slow enough to watch. */
+const PER_SECOND = 100
+
+/**
+ * Connects the three apps of the sandbox, as an operator would: by secret, with a callback for WeChat's pushes (told to
+ * the sandbox too), templates read. In mode live, so that the devtools' mock ids are refused and counted.
+ */
+export async function connectAccounts(api: Client, sandbox: Client) {
+  const connect = async (app: typeof SHOP | typeof CLINIC | typeof SERVICE): Promise<DemoAccount> => {
+    const { appid, secret, kind, name } = app
+    const token = `demo${appid.slice(-8)}`
+    const account = await api.post('/v1/accounts', {
+      kind,
+      appId: appid,
+      secret,
+      name,
+      mode: 'live',
+      apiBase: sandbox.url,
+      limits: { perSecond: PER_SECOND },
+      callback: { token, mode: 'plain' }
+    })
+    const callback = { url: account.callback.url, token }
+    await sandbox.post('/sandbox/apps', { appid, secret, kind, name, openPlatform: 'demo', callback })
+    return { id: account.id, appId: appid }
+  }
+  const [shop, clinic, service] = await Promise.all([connect(SHOP), connect(CLINIC), connect(SERVICE)])
+  for (const operation of await Promise.all(
+    [shop, clinic, service].map(({ id }) => api.post('/v1/templates/sync', { accountId: id }))
+  )) {
+    await finished(api, operation)
+  }
+  return { shop, clinic, service }
+}

@@ -1,0 +1,87 @@
+import Table from 'cli-table3'
+import { countBy } from './ledgers.js'
+import type { Outcome } from './scenes/scene.js'
+import type { OurMessage, SandboxRow } from './verify.js'
+
+/** What `--json` prints, last and alone on standard output. */
+export function summaryOf(scene: string, seconds: number, { captured, messages, verdict, latency }: Outcome) {
+  const { lost, double, disagreements } = verdict
+  return { scene, seconds, captured, messages, lost, double, disagreements, latency }
+}
+export type Summary = ReturnType<typeof summaryOf>
+
+/** Do both ledgers agree? */
+export const agreed = ({ lost, double, disagreements }: Pick<Summary, 'lost' | 'double' | 'disagreements'>): boolean =>
+  lost === 0 && double === 0 && disagreements === 0
+
+const FINDINGS_SHOWN = 20
+/** No colours and no lines between rows: it is read in logs, too. */
+const PLAIN = { style: { head: [], border: [], compact: true } }
+
+/** The end of a run for people: what came in, what became of it, and both ledgers side by side. */
+export function tableOf(summary: Summary, { ledgers, faults, verdict }: Outcome): string {
+  const { captured, messages, latency, seconds } = summary
+  const parts = [
+    rows('rights handed in', [
+      ['stored', captured.stored],
+      ['duplicate', captured.duplicate],
+      ...named('refused: ', captured.refused),
+      ...named('turned away on the phone: ', captured.atDoor)
+    ]),
+    rows('messages', [
+      ['all', messages.total],
+      ...named('', messages.byState),
+      ...named('of these ', messages.byReason)
+    ]),
+    sideBySide(ledgers.messages, ledgers.sandboxRows),
+    rows('faults WeChat was told to make', named('', faults))
+  ]
+  const { lost, double, disagreements } = summary
+  const verdictLine = agreed(summary)
+    ? '✓ both ledgers agree: nothing lost, nothing twice'
+    : `✗ lost ${lost}, double ${double}, disagreements ${disagreements}`
+  const ms = (value: number | null) => (value === null ? '–' : `${value} ms`)
+  const shown = verdict.findings.slice(0, FINDINGS_SHOWN).map(({ kind, text }) => `  ${kind}: ${text}`)
+  const more = verdict.findings.length - shown.length
+  return [
+    ...parts,
+    `from event to call: p50 ${ms(latency.p50Ms)}, p95 ${ms(latency.p95Ms)}; ${seconds} s in all`,
+    verdictLine,
+    ...shown,
+    ...(more > 0 ? [`  … and ${more} more`] : [])
+  ].join('\n')
+}
+
+/** Our states of each app beside what the sandbox took. */
+function sideBySide(ours: readonly OurMessage[], theirs: readonly SandboxRow[]): string {
+  const table = new Table({
+    ...PLAIN,
+    head: ['app', 'sent (ours)', 'taken (WeChat)', 'unknown', 'repeats WeChat dropped']
+  })
+  const apps = [...new Set([...ours.map(({ appid }) => appid), ...theirs.map(({ appid }) => appid)])].sort()
+  for (const appid of apps) {
+    const mine = ours.filter((message) => message.appid === appid)
+    const took = theirs.filter((row) => row.appid === appid)
+    const sent = mine.filter(({ state, by }) => state === 'accepted' || state === 'delivered' || by === 'receipt')
+    const repeats = took.filter(({ duplicateOf }) => duplicateOf !== undefined).length
+    const unknown = mine.filter(({ state }) => state === 'unknown').length
+    table.push([appid, sent.length, took.length - repeats, unknown, repeats])
+  }
+  const channels = countBy(theirs, ({ channel }) => channel)
+  return `both ledgers (WeChat by channel: ${
+    Object.entries(channels)
+      .map(([channel, n]) => `${channel} ${n}`)
+      .join(', ') || 'nothing'
+  })\n${table.toString()}`
+}
+
+function rows(title: string, lines: [string, number][]): string {
+  const table = new Table({ ...PLAIN, head: [title, ''], colAligns: ['left', 'right'] })
+  table.push(...lines)
+  return table.toString()
+}
+
+const named = (prefix: string, counts: Record<string, number>): [string, number][] =>
+  Object.entries(counts)
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([name, n]) => [`${prefix}${name}`, n])

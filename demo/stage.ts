@@ -1,0 +1,113 @@
+import { rmSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Scope } from '../shared/operator.js'
+import { createClient, type Client } from './client.js'
+import { createProcesses, type Processes, type Running } from './processes.js'
+
+/** A whole installation on this machine: store, server, worker and a local WeChat, each a process. */
+export type Stage = {
+  dir: string
+  processes: Processes
+  /** The server, called with an API key of all scopes. */
+  api: Client
+  key: string
+  sandbox: Client
+  /** kill -9 of the worker, and another one in its place. */
+  replaceWorker(): Promise<void>
+  /** Ends all processes in order and removes the directory. */
+  strike(): Promise<void>
+}
+
+const EMAIL = 'demo@example.com'
+const WORKER = ['worker']
+
+/** Builds the stage in a fresh temporary directory. `step` hears what is going on. */
+export async function buildStage({ seed, step }: { seed: number; step: (line: string) => void }): Promise<Stage> {
+  const dir = await mkdtemp(join(tmpdir(), 'hongyan-demo-'))
+  const processes = createProcesses({ dir })
+  const clients: Client[] = []
+  // Whoever leaves before the stage stands leaves nothing behind either.
+  const tidy = () => rmSync(dir, { recursive: true, force: true })
+  process.once('exit', tidy)
+  try {
+    const sandboxArgs = ['sandbox', '--port', '0', '--seed', String(seed)]
+    const data = { HONGYAN_DATA: dir, HONGYAN_LOG_LEVEL: 'warn', HONGYAN_LOG_PRETTY: 'false' }
+    const [store, wechat] = await Promise.all([
+      processes.start('store', ['store'], { env: { HONGYAN_DATA: dir } }),
+      processes.start('sandbox', sandboxArgs, { by: 'line' })
+    ])
+    const sandboxUrl = /https?:\/\/\S+/.exec(wechat.facts.line ?? '')?.[0]
+    if (sandboxUrl === undefined) throw new Error(`the sandbox does not say where it is: ${wechat.facts.line}`)
+    step(`store and sandbox run (${sandboxUrl})`)
+
+    const password = randomBytes(12).toString('base64url')
+    const env = { ...data, MONGODB_URI: store.facts.uri!, HONGYAN_API_BASE: sandboxUrl }
+    const admin = { HONGYAN_ADMIN_EMAIL: EMAIL, HONGYAN_ADMIN_PASSWORD: password }
+    const [server, first] = await Promise.all([
+      processes.start('api', ['api', '--port', '0'], { env: { ...env, ...admin } }),
+      processes.start('worker', WORKER, { env })
+    ])
+    let worker = first
+    step(`server and worker run (${server.facts.url})`)
+
+    const door = createClient(server.facts.url!)
+    const sandbox = createClient(sandboxUrl)
+    clients.push(door, sandbox)
+    const login = await door.post('/v1/auth/login', { email: EMAIL, password })
+    const { key } = await door.as(login.token).post('/v1/api-keys', { name: 'demo', scopes: Scope.options })
+
+    const stopInOrder = async (running: Running[]) => {
+      for (const each of running) await processes.stop(each)
+    }
+    return {
+      dir,
+      processes,
+      api: door.as(key),
+      key,
+      sandbox,
+      async replaceWorker() {
+        await processes.kill(worker)
+        worker = await processes.start('worker', WORKER, { env })
+      },
+      async strike() {
+        await Promise.all(clients.map((client) => client.close()))
+        await stopInOrder([worker, server, wechat, store])
+        await processes.killAll()
+        await rm(dir, { recursive: true, force: true })
+      }
+    }
+  } catch (error) {
+    await processes.killAll()
+    throw Object.assign(error as Error, { dir })
+  } finally {
+    process.off('exit', tidy)
+  }
+}
+
+/** Asks again every `everyMs` until `look` gives something other than null. @throws Error naming `what` after `withinMs` */
+export async function until<T>(
+  what: string,
+  withinMs: number,
+  look: () => Promise<T | null>,
+  everyMs = 250
+): Promise<T> {
+  for (const end = performance.now() + withinMs; ;) {
+    const found = await look()
+    if (found !== null) return found
+    if (performance.now() > end) throw new Error(`${what}: still not so after ${Math.round(withinMs / 1000)} s`)
+    await sleep(everyMs)
+  }
+}
+
+/** Waits for long work behind an operation. @throws Error when it failed */
+export async function finished(api: Client, operation: { id: string; kind: string }, withinMs = 120_000): Promise<any> {
+  return until(`operation ${operation.kind}`, withinMs, async () => {
+    const { state, result, error } = await api.get(`/v1/operations/${operation.id}`)
+    if (state === 'failed') throw new Error(`operation ${operation.kind} failed: ${error}`)
+    return state === 'done' ? { result } : null
+  })
+}
