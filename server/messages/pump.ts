@@ -37,10 +37,12 @@ export type PumpParts = {
 const LATE_MS = 25
 const BLOCK_MS = 100
 const BATCH = 500
-const LEASE_BUDGET_S = 8
+const LEASE_BUDGET_S = 3
 const FLUSH_MS = 50
 const SLOW_FLUSH_MS = 200
 const LOOK_AGAIN_MS = 25
+/** After the store or the token centre failed. */
+const TROUBLE_MS = 500
 const BURST = { windowMs: 10_000, refusals: 20, share: 0.5 }
 
 /**
@@ -368,7 +370,14 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     const items = queue.splice(0, slots.granted)
     const young = items.filter((item) => !tooOld(item))
     await handBack(items.filter((item) => !young.includes(item)))
-    const marked = await mark(young)
+    let marked: Ready[]
+    try {
+      marked = await mark(young)
+    } catch (error) {
+      // perhaps it was written: asked again, the rows are found to be ours
+      queues.get(channel)!.unshift(...young)
+      throw error
+    }
     let index = 0
     // one loop a block: whoever's moment has come fires, never early
     const run = async () => {
@@ -407,7 +416,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   }
 
   async function refill(account: Account, limit: number): Promise<number> {
-    const ready = await parts.prepare.take(account, limit - waiting(), busy)
+    const { ready, leased } = await parts.prepare.take(account, limit - waiting(), busy)
     for (const item of ready) {
       busy.add(item.row.recipientId ?? item.row._id)
       const queue = queues.get(item.row.channel)
@@ -418,7 +427,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       const until = blocked(account, channel)
       if (until !== null && queue.length > 0) await handBack(queue.splice(0), until)
     }
-    return ready.length
+    return leased
   }
 
   return {
@@ -442,15 +451,22 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
               if (got === 0) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
             })
             .catch((error: unknown) => {
-              // nobody may be waiting for this promise; leases run out by themselves
-              log.warn({ err: error, accountId }, 'due messages could not be taken up')
-              lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
+              // what was leased meanwhile comes back when its lease is over
+              log.error({ err: error, accountId }, 'rows could not be made ready')
+              lookAgainAt = pace.monotonic() + 1000
             })
             .finally(() => (filling = null))
         }
         const lines = [...queues].filter(([, queue]) => queue.length > 0).map(([channel]) => channel)
         if (lines.length > 0) {
-          const waits = await Promise.all(lines.map((channel) => block(account, channel)))
+          const waits = await Promise.all(
+            lines.map((channel) =>
+              block(account, channel).catch((error: unknown) => {
+                log.warn({ err: error, accountId, channel }, 'a block could not be sent; trying again')
+                return TROUBLE_MS
+              })
+            )
+          )
           const pause = Math.min(...waits)
           if (pause > 0) await pace.sleep(pause)
           continue

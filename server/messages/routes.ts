@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { AppError } from '../platform/errors.js'
-import { accountsOf, mayUseAccount } from '../platform/auth.js'
+import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
 import { listPage } from '../platform/page.js'
 import {
   MessageBatchPost,
@@ -70,7 +70,10 @@ const ListQuery = PageQuery.extend({
   'createdAt[lt]': Instant.optional()
 })
 
-function filterOf(query: z.infer<typeof ListQuery>, accountIds: string[] | null): Record<string, unknown> {
+function filterOf(
+  query: Omit<z.infer<typeof ListQuery>, 'limit'>,
+  accountIds: string[] | null
+): Record<string, unknown> {
   const filter: Record<string, unknown> = {}
   if (query.accountId !== undefined) filter.accountId = query.accountId
   else if (accountIds !== null) filter.accountId = { $in: accountIds }
@@ -93,6 +96,18 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
 ) => {
   const send = app.requireCaller({ scope: 'messages:send' })
   const read = app.requireCaller({ scope: 'messages:read' })
+
+  /** The rows a caller asks for, as far as it may see them. `accountId` is our id or the appId. */
+  async function filterFor(request: {
+    caller: Caller
+    query: Omit<z.infer<typeof ListQuery>, 'limit'>
+  }): Promise<Record<string, unknown>> {
+    const { accountId, ...query } = request.query
+    if (accountId === undefined) return filterOf(query, accountsOf(request.caller))
+    const account = await accounts.get(accountId)
+    mayUseAccount(request.caller, account.id)
+    return filterOf({ ...query, accountId: account.id }, null)
+  }
 
   app.post(
     '/v1/messages',
@@ -140,12 +155,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     '/v1/messages',
     { onRequest: read, schema: { querystring: ListQuery, response: { 200: pageOf(MessageView) }, tags: ['messages'] } },
     async (request) => {
-      if (request.query.accountId !== undefined) {
-        const account = await accounts.get(request.query.accountId)
-        mayUseAccount(request.caller, account.id)
-        request.query.accountId = account.id
-      }
-      const filter = filterOf(request.query, accountsOf(request.caller))
+      const filter = await filterFor(request)
       return listPage(
         messages.rows,
         { filter, query: request.query, sortable: ['createdAt', 'dueAt'], defaultSort: '-createdAt' },
@@ -164,7 +174,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
       }
     },
     async (request, reply) => {
-      const filter = filterOf({ ...request.query, limit: 100 }, accountsOf(request.caller))
+      const filter = await filterFor(request)
       reply.header('content-type', 'application/x-ndjson')
       async function* lines() {
         for await (const row of messages.rows.find(filter))

@@ -9,12 +9,12 @@ const SHOP = { appId: 'wx5b1a2c3d4e5f6001', secret: '6001a1b2c3d4e5f60718293a4b5
 async function shop(t: Parameters<typeof buildTestApp>[0]) {
   const server = await buildTestApp(t, { wechat: 'sandbox' })
   const { app, rooms, sandbox } = server
-  const account = await server.account({ ...SHOP, mode: 'live' })
-  await rooms.templates.sync(account.id)
+  const shop = await server.account({ ...SHOP, mode: 'live' })
+  await rooms.templates.sync(shop.id)
   const [user] = sandbox!.controls.addUsers({ count: 1, appids: [SHOP.appId] })
   const openId = user!.openids[SHOP.appId]!
-  const recipient = await rooms.people.recipient(account.id, openId)
-  const phone = server.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
+  const recipient = await rooms.people.recipient(shop.id, openId)
+  const phone = server.phone({ accountId: shop.id, recipientId: recipient.id, personId: recipient.personId })
   const key = await server.key([
     'messages:send',
     'messages:read',
@@ -42,7 +42,7 @@ async function shop(t: Parameters<typeof buildTestApp>[0]) {
   const form = (id: string, value = `form-id-${id}`) => ({ id, source: 'form', value, caughtAt: now() })
   const catches = (items: object[], headers = phone) =>
     post('/v1/capture/credentials', headers, { sentAt: now(), items })
-  return { ...server, account, openId, recipient, phone, key, post, send, form, catches, now }
+  return { ...server, shop, openId, recipient, phone, key, post, send, form, catches, now }
 }
 
 t.test('bad input gets a clear error and loses nothing', async (t) => {
@@ -185,28 +185,41 @@ t.test('bad input gets a clear error and loses nothing', async (t) => {
 
 t.test('WeChat with a wrong secret is named, and nothing is lost', async (t) => {
   const s = await shop(t)
-  await s.rooms.accounts.patch(s.account.id, { secret: 'not the secret at all' })
-  await s.rooms.tokenCentre.forget(s.account.id)
+  await s.rooms.accounts.patch(s.shop.id, { secret: 'not the secret at all' })
+  await s.rooms.tokenCentre.forget(s.shop.id)
   const operator = await s.login()
-  const verified = await s.post(`/v1/accounts/${s.account.id}/verify`, operator, undefined)
+  const verified = await s.post(`/v1/accounts/${s.shop.id}/verify`, operator, undefined)
   t.match(verified.body, { state: 'disabled', disabledReason: /secret|40001|40125/ })
   await s.catches([s.form('f1', 'a-good-form')])
   const posted = await s.send({})
   t.equal(posted.status, 202)
   t.match(await s.rooms.messages.get(posted.body.id), { state: 'planned' })
-  t.equal((await s.rooms.credentials.sendsLeft(s.account.id, s.recipient.id)).form, 1)
+  t.equal((await s.rooms.credentials.sendsLeft(s.shop.id, s.recipient.id)).form, 1)
+})
+
+t.test('a key bound to one account neither lists nor exports another’s messages', async (t) => {
+  const s = await shop(t)
+  await s.send({})
+  const other = await s.account()
+  const bound = await s.key(['messages:read'], [other.id])
+  for (const path of ['/v1/messages', '/v1/messages/export']) {
+    const get = (query: string) => s.app.inject({ url: path + query, headers: bound })
+    t.equal((await get(`?accountId=${s.shop.id}`)).statusCode, 404)
+    t.equal((await get(`?accountId=${SHOP.appId}`)).statusCode, 404)
+    t.notOk((await get('')).body.includes(LEGACY))
+  }
 })
 
 t.test('a paused account sends nothing until it is resumed', async (t) => {
   const s = await shop(t)
   const operator = await s.login()
-  await s.post(`/v1/accounts/${s.account.id}/pause`, operator, undefined)
+  await s.post(`/v1/accounts/${s.shop.id}/pause`, operator, undefined)
   const { formIds } = s.sandbox!.controls.mintFormIds({ appid: SHOP.appId, openid: s.openId })
   await s.catches([s.form('p1', formIds[0])])
   const posted = await s.send({})
   await s.rooms.messages.settleAll()
   t.match(await s.rooms.messages.get(posted.body.id), { state: 'planned' })
-  await s.post(`/v1/accounts/${s.account.id}/resume`, operator, undefined)
+  await s.post(`/v1/accounts/${s.shop.id}/resume`, operator, undefined)
   await s.rooms.messages.settleAll()
   t.match(await s.rooms.messages.get(posted.body.id), { state: 'accepted' })
 })
