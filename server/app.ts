@@ -155,7 +155,7 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     grantTypeOf: templates.grantTypeOf,
     learnLater: followers.learnLater
   })
-  const capture = createCapture({ db, clock, accounts, people, credentials, events, messages, tokens, wechat })
+  const capture = createCapture({ clock, accounts, people, credentials, events, messages, tokens, wechat })
 
   return {
     jobs,
@@ -252,8 +252,7 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
     credentials,
     accounts,
     sealer,
-    keepFor: capture.keepFor,
-    totals: capture.totals
+    keepFor: capture.keepFor
   })
   await app.register(messageRoutes, { messages, direct, accounts })
   await app.register(eventRoutes, { events, people, accounts })

@@ -1,5 +1,3 @@
-import type { Collection } from 'mongodb'
-import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import type { PhoneCaller } from '../platform/auth.js'
 import type { Minted, Tokens } from '../platform/tokens.js'
@@ -27,14 +25,11 @@ import type { z } from 'zod'
 /** wx.login codes WeChat does not take (any more): the phone gets a 401 and logs in anew. */
 const BAD_CODES = new Set([40029, 40163, 40226])
 
-type TallyRow = { _id: string; n: Record<string, number> }
-
 /**
  * What phones hand in, and what a backend hands in for them. A phone is known by its token alone; it never says an
  * openid.
  */
 export function createCapture(parts: {
-  db: Connection
   clock: Clock
   accounts: Accounts
   people: People
@@ -45,18 +40,6 @@ export function createCapture(parts: {
   wechat: WechatApi
 }) {
   const { clock, accounts, people, credentials, events, tokens, wechat } = parts
-  const tally = parts.db.collection('captureCounts') as unknown as Collection<TallyRow>
-
-  /** Verdicts by source, reason and day (Asia/Shanghai): refused ones leave no other trace. */
-  async function count(accountId: string, items: { source: string }[], verdicts: ItemVerdict[]): Promise<void> {
-    const day = new Date(clock.now().getTime() + 8 * 3_600_000).toISOString().slice(0, 10)
-    const inc: Record<string, number> = {}
-    verdicts.forEach((verdict, index) => {
-      const name = `n.${items[index]!.source}:${verdict.reason ?? verdict.verdict}`
-      inc[name] = (inc[name] ?? 0) + 1
-    })
-    await tally.updateOne({ _id: `${accountId}:${day}` }, { $inc: inc }, { upsert: true })
-  }
 
   async function settingsOf(account: Account): Promise<z.infer<typeof CaptureSettings>> {
     const off = (source: 'form' | 'payment' | 'grant') => account.sources[source]?.enabled === false
@@ -104,7 +87,7 @@ export function createCapture(parts: {
     async keep(phone: PhoneCaller, batch: CaptureBatch): Promise<ItemVerdict[]> {
       const account = await accounts.get(phone.accountId)
       const received = clock.now()
-      const verdicts = await credentials.keep(
+      return credentials.keep(
         account,
         batch.items.map((item) => ({
           ...item,
@@ -112,8 +95,6 @@ export function createCapture(parts: {
           caughtAt: caughtOnOurClock(received, batch.sentAt, item.caughtAt)
         }))
       )
-      await count(account.id, batch.items, verdicts)
-      return verdicts
     },
 
     /** Rights a backend holds itself; a verdict per item. */
@@ -122,7 +103,7 @@ export function createCapture(parts: {
       const openIds = [...new Set(body.items.map((item) => item.openId))]
       const met = await people.recipients(account.id, openIds)
       const recipientOf = new Map(openIds.map((openId, index) => [openId, met[index]!.id]))
-      const verdicts = await credentials.keep(
+      return credentials.keep(
         account,
         body.items.map(({ openId, caughtAt, ...item }) => ({
           ...item,
@@ -130,8 +111,6 @@ export function createCapture(parts: {
           caughtAt: caughtAt ?? now
         }))
       )
-      await count(account.id, body.items, verdicts)
-      return verdicts
     },
 
     /** What the person of this phone did; duplicates by the phone's own ids, which no backend can occupy. */
@@ -171,20 +150,6 @@ export function createCapture(parts: {
         for (const topic of now) if (!wish.topics.includes(topic)) await people.optIn(phone.personId, topic)
       }
       return this.status(phone)
-    },
-
-    /** Verdicts of one day (YYYY-MM-DD, Asia/Shanghai) as `source:reason` → n. */
-    async counts(accountId: string, day: string): Promise<Record<string, number>> {
-      return (await tally.findOne({ _id: `${accountId}:${day}` }))?.n ?? {}
-    },
-
-    /** Verdicts of all days, summed. */
-    async totals(accountId: string): Promise<Record<string, number>> {
-      const out: Record<string, number> = {}
-      for (const row of await tally.find({ _id: { $gte: `${accountId}:`, $lt: `${accountId};` } }).toArray()) {
-        for (const [name, n] of Object.entries(row.n)) out[name] = (out[name] ?? 0) + n
-      }
-      return out
     }
   }
 }

@@ -59,6 +59,7 @@ export function createCredentials({
   const rows = model.collection as unknown as Collection<CredentialRow>
   const holds = createHolds({ rows, clock })
   const orders = db.collection('paidOrders') as unknown as Collection<{ _id: string; paidAt: Date; removeAt: Date }>
+  const tally = db.collection('captureCounts') as unknown as Collection<{ _id: string; n: Record<string, number> }>
   let wake: (accountId: string, recipientIds: string[]) => Promise<void> = async () => {}
 
   const paidId = (accountId: string, orderId: string) => sealer.hash('paid', accountId, orderId)
@@ -215,6 +216,17 @@ export function createCredentials({
     return duplicates
   }
 
+  /** Verdicts by source, reason and day (Asia/Shanghai): refused ones leave no other trace. */
+  async function count(accountId: string, items: { source: string }[], verdicts: ItemVerdict[]): Promise<void> {
+    const day = new Date(clock.now().getTime() + 8 * 3_600_000).toISOString().slice(0, 10)
+    const inc: Record<string, number> = {}
+    verdicts.forEach((verdict, index) => {
+      const name = `n.${items[index]!.source}:${verdict.reason ?? verdict.verdict}`
+      inc[name] = (inc[name] ?? 0) + 1
+    })
+    await tally.updateOne({ _id: `${accountId}:${day}` }, { $inc: inc }, { upsert: true })
+  }
+
   async function usableRows(accountId: string, places: Place[], now: Date): Promise<Map<string, CredentialRow[]>> {
     const out = new Map<string, CredentialRow[]>()
     if (places.length === 0) return out
@@ -285,7 +297,8 @@ export function createCredentials({
         made.filter((row) => row.state === 'pending')
       )
       // M6 in both cases: the first try may have died before it
-      if (made.length > 0) await wake(account.id, [...new Set(made.map((row) => row.recipientId))])
+      const woken = made.length > 0 ? wake(account.id, [...new Set(made.map((row) => row.recipientId))]) : null
+      await Promise.all([woken, count(account.id, items, verdicts)])
       return verdicts
     },
 
@@ -421,6 +434,15 @@ export function createCredentials({
         ])
         .toArray()
       return groups.map(({ _id, ...numbers }) => ({ ...(_id as object), ...numbers }))
+    },
+
+    /** What was handed in, all days together, as `source:stored`, `source:duplicate` or `source:<reason>` → n. */
+    async verdicts(accountId: string): Promise<Record<string, number>> {
+      const out: Record<string, number> = {}
+      for (const row of await tally.find({ _id: { $gte: `${accountId}:`, $lt: `${accountId};` } }).toArray()) {
+        for (const [name, n] of Object.entries(row.n)) out[name] = (out[name] ?? 0) + n
+      }
+      return out
     },
 
     /** Sends that expire on each of the next `days` days (Asia/Shanghai), by source. */

@@ -71,8 +71,7 @@ const schema = new Schema(
 )
 schema.index({ accountId: 1, recipientId: 1, hash: 1 }, { unique: true }) // a phone retrying its outbox must not mint twice
 schema.index({ accountId: 1, recipientId: 1, state: 1, expiresAt: 1 }) // claim: what can be spent on this person, first to die first?
-schema.index({ accountId: 1, source: 1, templateId: 1, state: 1, recipientId: 1 }) // audience: who is reachable?
-schema.index({ accountId: 1, orderId: 1 }) // which payment was this order?
+schema.index({ accountId: 1, orderId: 1 }, { partialFilterExpression: { orderId: { $gt: '' } } }) // which payment was this order?
 schema.index({ heldAt: 1 }, { partialFilterExpression: { held: { $gt: 0 } } }) // sweep: whose hold was forgotten?
 schema.index({ removeAt: 1 }, { expireAfterSeconds: 0 }) // 30 days after expiry: the report still counts the wasted
 

@@ -50,14 +50,13 @@ const Stats = z.object({
 })
 const Forecast = z.object({ days: z.array(z.object({ day: z.string(), source: z.string(), expiring: z.int() })) })
 
-/** Rights over REST; values only ever masked. `keepFor` and `totals` are the capture room's. */
+/** Rights over REST; values only ever masked. `keepFor` is the capture room's. */
 export const credentialRoutes: FastifyPluginAsyncZod<{
   credentials: Credentials
   accounts: Accounts
   sealer: Sealer
   keepFor: (account: Account, body: z.output<typeof CredentialsPost>) => Promise<ItemVerdict[]>
-  totals: (accountId: string) => Promise<Record<string, number>>
-}> = async (app, { credentials, accounts, sealer, keepFor, totals }) => {
+}> = async (app, { credentials, accounts, sealer, keepFor }) => {
   const read = app.requireCaller({ scope: 'credentials:read' })
   const write = app.requireCaller({ scope: 'credentials:write' })
   const tags = ['credentials']
@@ -148,7 +147,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     async (request) => {
       const account = await accountFor(request.caller, request.query.accountId)
       const groups = await credentials.stats(account.id, request.query.groupBy ?? ['source'])
-      return { groups, verdicts: await totals(account.id) } as z.output<typeof Stats>
+      return { groups, verdicts: await credentials.verdicts(account.id) } as z.output<typeof Stats>
     }
   )
 

@@ -16,7 +16,9 @@ export const windowKey = (credentialId: string, at: Date) =>
 export type CapWant = { row: MessageRow; key: string; limit: number; stops: boolean }
 export type CapAnswer = 'in' | 'wait' | 'capped'
 
-const FINAL_OPEN = ['planned', 'held', 'sending']
+/** Did it take its place for good? What is under way may step back; what failed gives its place back soon. */
+const charged = (row: Pick<MessageRow, 'state' | 'by'>) =>
+  ['accepted', 'delivered', 'unknown'].includes(row.state) || (row.state === 'failed' && row.by === 'receipt')
 
 /**
  * A reservation is garbage, removable by anyone, iff the row does not name it and no lease of that number is running
@@ -78,16 +80,19 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
     return new Map(wants.map((want) => [want, back.get(want.key)]))
   }
 
-  /** Drops names nobody stands behind; says whether one of the others is still open. */
+  /** Drops names nobody stands behind; says whether one of the others may still step back. */
   async function clean(key: string, d: string[]): Promise<{ dropped: boolean; open: boolean }> {
     const owners = d.map((name) => parseHold(name).m)
     const found = await messages
-      .find({ _id: { $in: owners } }, { projection: { n: 1, lease: 1, hold: 1, cap: 1, window: 1, state: 1 } })
+      .find({ _id: { $in: owners } }, { projection: { n: 1, lease: 1, hold: 1, cap: 1, window: 1, state: 1, by: 1 } })
       .toArray()
     const rows = new Map(found.map((row) => [row._id, row as MessageRow]))
     const garbage = d.filter((name) => isGarbage(name, rows.get(parseHold(name).m) ?? null, 'cap'))
     if (garbage.length > 0) await caps.updateOne({ _id: key }, { $pull: { d: { $in: garbage } } })
-    const open = d.some((name) => FINAL_OPEN.includes(rows.get(parseHold(name).m)?.state ?? ''))
+    const open = d.some((name) => {
+      const row = rows.get(parseHold(name).m)
+      return row !== undefined && !charged(row)
+    })
     return { dropped: garbage.length > 0, open }
   }
 

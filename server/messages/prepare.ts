@@ -160,15 +160,22 @@ export function createPrepare(parts: PrepareParts) {
   }
 
   return {
-    /** Up to `limit` rows ready for their slots; rows of recipients in `busy` are left alone. */
-    async take(account: Account, limit: number, busy: ReadonlySet<string>): Promise<Ready[]> {
+    /**
+     * Takes up to `limit` due rows on; rows of recipients in `busy` are left alone. @returns those that need only their
+     * slot, and how many were taken up in all (the others are settled or wait)
+     */
+    async take(
+      account: Account,
+      limit: number,
+      busy: ReadonlySet<string>
+    ): Promise<{ ready: Ready[]; leased: number }> {
       const leasedAt = { monotonic: pace.monotonic(), wall: clock.now().getTime() }
       const now = clock.now()
       const ids = await dueIds(account, limit, busy, now)
-      if (ids.length === 0) return []
+      if (ids.length === 0) return { ready: [], leased: 0 }
       const t = parts.newLease()
       const mine = await lease(ids, account.id, now, t)
-      if (mine.length === 0) return []
+      if (mine.length === 0) return { ready: [], leased: 0 }
       await leftovers(mine)
 
       const out: any[] = [] // M4, M4b, M4c, M5 of this turn
@@ -393,7 +400,7 @@ export function createPrepare(parts: PrepareParts) {
         )
         if (live.length > 0) await wakeParked(rows, account.id, live, now)
       }
-      return passed
+      return { ready: passed, leased: mine.length }
     }
   }
 
@@ -459,10 +466,10 @@ export async function wakeParked(
   now: Date
 ): Promise<number> {
   if (recipientIds.length === 0) return 0
-  const answer = await rows.updateMany(
-    { accountId, recipientId: { $in: recipientIds }, parked: true, state: 'planned', lease: null },
-    { $set: { due: now } }
-  )
+  const waiting = { accountId, recipientId: { $in: recipientIds }, parked: true, state: 'planned' as const }
+  // mostly nobody waits: a look costs less than a write
+  if ((await rows.findOne(waiting, { projection: { _id: 1 } })) === null) return 0
+  const answer = await rows.updateMany({ ...waiting, lease: null }, { $set: { due: now } })
   return answer.modifiedCount
 }
 

@@ -42,7 +42,7 @@ async function shop(t: Parameters<typeof buildTestApp>[0]) {
   const form = (id: string, value = `form-id-${id}`) => ({ id, source: 'form', value, caughtAt: now() })
   const catches = (items: object[], headers = phone) =>
     post('/v1/capture/credentials', headers, { sentAt: now(), items })
-  return { ...server, shop, openId, recipient, phone, key, post, send, form, catches, now }
+  return { ...server, makeKey: server.key, shop, openId, recipient, phone, key, post, send, form, catches, now }
 }
 
 t.test('bad input gets a clear error and loses nothing', async (t) => {
@@ -201,7 +201,7 @@ t.test('a key bound to one account neither lists nor exports another’s message
   const s = await shop(t)
   await s.send({})
   const other = await s.account()
-  const bound = await s.key(['messages:read'], [other.id])
+  const bound = await s.makeKey(['messages:read'], [other.id])
   for (const path of ['/v1/messages', '/v1/messages/export']) {
     const get = (query: string) => s.app.inject({ url: path + query, headers: bound })
     t.equal((await get(`?accountId=${s.shop.id}`)).statusCode, 404)

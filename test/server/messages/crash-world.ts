@@ -192,7 +192,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       const delivery = wechat.deliveries[pushed]!
       if (!delivery.openId.startsWith('s') && !/^of/.test(delivery.openId)) continue
       if (chance() < 0.2) continue
-      pushes.push({ msgid: delivery.msgid, openId: delivery.openId, systemFailed: chance() < 0.1 })
+      pushes.push({ msgid: delivery.msgid, openId: delivery.openId, systemFailed: chance() < 0.25 })
       if (chance() < 0.2) pushes.push(pushes.at(-1)!)
     }
     for (const { msgid, openId, systemFailed } of pushes.splice(0)) {
@@ -325,7 +325,9 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       for (const row of credentials) {
         for (const h of row.spentBy) {
           const owner = owners.get(h)
-          const used = TOOK.includes(owner?.state ?? '') || (owner?.state === 'failed' && owner.by === 'receipt')
+          const used =
+            TOOK.includes(owner?.state ?? '') ||
+            (owner?.state === 'failed' && owner.by === 'receipt' && owner.reason !== 'systemFailed')
           if (!used) say('5', `${row._id} was spent by ${h}, which is ${owner?.state}`)
         }
         if (row.source === 'form' || row.source === 'payment') {
@@ -354,7 +356,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
         const gone =
           TOOK.includes(row.state) || row.state === 'unknown' || (row.state === 'failed' && row.by === 'receipt')
         if (!gone) continue
-        for (const key of [capKey(row.accountId, row.recipientId, row.sentAt), row.window?.key]) {
+        for (const key of [row.cap?.key, row.window?.key]) {
           if (key === undefined) continue
           const sum = charged.get(key) ?? { n: 0, stopped: true }
           const stopped = sum.stopped && (row.lane === 'bulk' || key.startsWith('window:'))
