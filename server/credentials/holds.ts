@@ -111,7 +111,12 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
     const now = clock.now()
     const accountId = wants[0]!.accountId
     const recipientIds = [...new Set(wants.map((want) => want.recipientId))]
-    const live = await rows.find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }).toArray()
+    const live = (await rows
+      .find(
+        { accountId, recipientId: { $in: recipientIds }, state: 'live' },
+        { projection: { history: 0, spentBy: 0 } }
+      )
+      .toArray()) as CredentialRow[]
     const byRecipient = new Map<string, CredentialRow[]>()
     for (const row of live.sort(inOrder)) {
       const list = byRecipient.get(row.recipientId)
@@ -218,7 +223,12 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
     if (held.length === 0) return back
     const recipientIds = [...new Set(held.map(({ want }) => want.recipientId))]
     const { accountId } = held[0]!.want
-    const live = await rows.find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }).toArray()
+    const live = (await rows
+      .find(
+        { accountId, recipientId: { $in: recipientIds }, state: 'live' },
+        { projection: { history: 0, spentBy: 0 } }
+      )
+      .toArray()) as CredentialRow[]
     const ops = []
     for (const { want, row } of held) {
       const theirs = live.filter((each) => each.recipientId === want.recipientId)

@@ -47,18 +47,7 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
   ): Promise<Map<CapWant, CapRow | undefined>> {
     const keys = [...new Set(wants.map((want) => want.key))]
     const have = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
-    const missing = keys.filter((key) => !have.has(key))
-    if (missing.length > 0) {
-      const removeAt = new Date(now.getTime() + 3 * DAY_MS)
-      await caps
-        .bulkWrite(
-          missing.map((key) => ({
-            updateOne: { filter: { _id: key }, update: { $setOnInsert: { d: [], removeAt } }, upsert: true }
-          })),
-          { ordered: false }
-        )
-        .catch(ignoreDuplicate) // two first upserts of a day collide on a real server; that is not "capped"
-    }
+    const removeAt = new Date(now.getTime() + 3 * DAY_MS)
     const ops: any[] = []
     for (const want of wants) {
       const name = names.get(want)!
@@ -72,10 +61,18 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
       }
       const filter: Record<string, unknown> = { _id: want.key, d: { $ne: name } }
       if (want.stops) filter[`d.${want.limit - 1}`] = { $exists: false }
-      ops.push({ updateOne: { filter, update: { $push: { d: name } } } })
+      const first = !have.has(want.key)
+      ops.push({
+        updateOne: {
+          filter,
+          update: { $push: { d: name }, ...(first ? { $setOnInsert: { removeAt } } : {}) },
+          ...(first ? { upsert: true } : {})
+        }
+      })
     }
     if (ops.length === 0) return new Map(wants.map((want) => [want, have.get(want.key)]))
-    await caps.bulkWrite(ops, { ordered: true })
+    // two first upserts of a day collide on a real server; that is not "capped": the read tells
+    await caps.bulkWrite(ops, { ordered: false }).catch(ignoreDuplicate)
     const back = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
     return new Map(wants.map((want) => [want, back.get(want.key)]))
   }
@@ -107,8 +104,14 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
         if (first.get(want)?.d.includes(names.get(want)!)) answers.set(want, 'in')
         else left.push(want)
       }
+      // a second look for those whose first upsert met another's
+      const second = left.length > 0 ? await tryAll(left, names, now) : first
+      for (const want of left.splice(0)) {
+        if (second.get(want)?.d.includes(names.get(want)!)) answers.set(want, 'in')
+        else left.push(want)
+      }
       for (const want of left) {
-        const { dropped, open } = await clean(want.key, first.get(want)?.d ?? [])
+        const { dropped, open } = await clean(want.key, second.get(want)?.d ?? [])
         if (dropped) {
           const again = await tryAll([want], names, now)
           if (again.get(want)?.d.includes(names.get(want)!)) {

@@ -1,4 +1,4 @@
-import type { Collection } from 'mongodb'
+import type { Collection, Filter } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { isDuplicateKey } from '../platform/mongo.js'
@@ -35,6 +35,26 @@ export type FollowerParts = {
 }
 
 const BATCH = 500
+/** What the follower looks at: no values, links or attempts. */
+const LEAN = {
+  accountId: 1,
+  recipientId: 1,
+  runId: 1,
+  campaignId: 1,
+  templateId: 1,
+  state: 1,
+  reason: 1,
+  code: 1,
+  by: 1,
+  hold: 1,
+  closed: 1,
+  cap: 1,
+  window: 1,
+  fell: 1,
+  seq: 1,
+  counted: 1
+} as const
+type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
 const COUNTER_DAYS = 400
 
 /** Field names of counters hold no dots. */
@@ -48,10 +68,12 @@ export function createFollower(parts: FollowerParts) {
   const { rows, counters, clock, credentials, caps, runs } = parts
   const tallies = parts.db.collection('tallies') as unknown as Collection<TallyRow>
 
+  const lean = (filter: Filter<MessageRow>, limit = 0): Promise<Lean[]> =>
+    rows.find(filter, { projection: LEAN }).limit(limit).toArray() as unknown as Promise<Lean[]>
+
   /** F3: lets holds go, plans fallbacks, gives caps back; all by name, so twice is once. */
-  async function consequences(accountId: string, entries: Entry[]): Promise<void> {
-    const fresh = await rows.find({ accountId, _id: { $in: entries.map((entry) => entry.id) } }).toArray()
-    const lettings: { row: MessageRow; letting: Letting }[] = []
+  async function consequences(accountId: string, fresh: Lean[]): Promise<void> {
+    const lettings: { row: Lean; letting: Letting }[] = []
     for (const row of fresh) {
       const letting = lettingOf(row)
       if (letting !== null) lettings.push({ row, letting })
@@ -69,7 +91,10 @@ export function createFollower(parts: FollowerParts) {
         { ordered: false }
       )
     }
-    for (const row of fresh) if (row.fell) await parts.fallBack(row)
+    const fallen = fresh.filter((row) => row.fell).map((row) => row._id)
+    if (fallen.length > 0) {
+      for (const row of await rows.find({ accountId, _id: { $in: fallen } }).toArray()) await parts.fallBack(row)
+    }
     const back = fresh.filter(
       (row) =>
         (row.cap !== null || row.window != null) &&
@@ -143,10 +168,11 @@ export function createFollower(parts: FollowerParts) {
     await rows.bulkWrite([...classes, ...seqs], { ordered: true })
   }
 
-  async function apply(tally: TallyRow): Promise<void> {
+  /** F3–F6. `read`: the rows as just read for this batch; a batch found written down reads them anew. */
+  async function apply(tally: TallyRow, read: Lean[] | null): Promise<void> {
     const accountId = tally._id
     const entries = tally.batch!
-    await consequences(accountId, entries)
+    await consequences(accountId, read ?? (await lean({ accountId, _id: { $in: entries.map((entry) => entry.id) } })))
     await count(accountId, tally.N, tally.minute!, entries)
     await settleRows(accountId, tally.N, entries)
     await tallies.updateOne({ _id: accountId, N: tally.N }, { $set: { batch: null } })
@@ -163,10 +189,10 @@ export function createFollower(parts: FollowerParts) {
         tally = (await tallies.findOne({ _id: accountId }))!
       }
       if (tally.batch !== null) {
-        await apply(tally)
+        await apply(tally, null)
         return tally.batch.length
       }
-      const found = await rows.find({ accountId, todo: true }).limit(BATCH).toArray()
+      const found = await lean({ accountId, todo: true }, BATCH)
       if (found.length === 0) return 0
       const now = clock.now()
       const minute = new Date(Math.floor(now.getTime() / 60_000) * 60_000)
@@ -184,7 +210,7 @@ export function createFollower(parts: FollowerParts) {
         { $set: { N: tally.N + 1, batch, minute } }
       )
       if (claimed.matchedCount === 0) return batch.length // somebody else's turn: look again
-      await apply({ _id: accountId, N: tally.N + 1, batch, minute })
+      await apply({ _id: accountId, N: tally.N + 1, batch, minute }, found)
       return batch.length
     },
 

@@ -16,7 +16,9 @@ export function releaseOf(row: Pick<MessageRow, 'state' | 'by' | 'hold' | 'close
 }
 
 /** The letting go a row asks for; null when there is none, or nothing was ever held. */
-export function lettingOf(row: MessageRow): Letting | null {
+export function lettingOf(
+  row: Pick<MessageRow, 'accountId' | 'recipientId' | 'templateId' | 'state' | 'by' | 'hold' | 'closed'>
+): Letting | null {
   const release = releaseOf(row)
   if (release === null || row.hold === null) return null
   return {
