@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
 import { agreed, summaryOf, tableOf } from './report.js'
 import type { Scene } from './scenes/scene.js'
+import { kills } from './scenes/kills.js'
 import { tour } from './scenes/tour.js'
 import type { Stage } from './stage.js'
 
-const SCENES: Readonly<Record<string, Scene>> = { tour }
+const SCENES: Readonly<Record<string, Scene>> = { tour, kills }
 const USAGE = 'usage: npm run demo -- [--once] [--json] [--scene NAME] [--seed N]'
 
 type Wish = { once: boolean; json: boolean; scene: string; seed: number }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CLINIC, connectAccounts, SERVICE, SHOP } from '../accounts.js'
 import { backendHandsIn } from '../backend.js'
-import { readLedgers, countBy, type DemoAccount } from '../ledgers.js'
+import { firedFaults, injectFaults, messageCounts, settled, verdictsOf, watch } from '../ending.js'
+import { readLedgers, type DemoAccount } from '../ledgers.js'
 import { createPhones, loadLibrary, type Owner } from '../phones.js'
 import { buildStage, finished, until, type Stage } from '../stage.js'
 import { messageOf, percentile, verify, type Ledgers } from '../verify.js'
@@ -15,18 +16,6 @@ const EVENT_BATCH = 10
 const LEAVERS = { silent: 8, told: 8, blocking: 6 }
 /** Followers reached before the worker dies. */
 const KILL_AFTER = 120
-const FAULT_SHARE = 0.01
-/** A lease of the worker that died runs 60 s; all is final well before this. */
-const PATIENCE_MS = 170_000
-const SETTLE_MS = 15_000
-
-const FAULTS = [
-  { name: 'errcode -1', action: { errcode: -1 } },
-  { name: 'HTTP 500', action: { http: 500 } },
-  { name: 'reset before', action: { reset: 'before' } },
-  { name: 'reset after', action: { reset: 'after' } },
-  { name: 'errcode 40001', action: { errcode: 40001 } }
-]
 
 /** The whole kit in one story: rights come in from phones, messages go out, WeChat fails, the worker dies, nothing is lost. */
 export const tour: Scene = {
@@ -72,10 +61,7 @@ async function play(parts: SceneParts): Promise<Outcome> {
     openids: leavers.slice(-LEAVERS.blocking),
     how: 'drop'
   })
-  await sandbox.post(
-    '/sandbox/rules',
-    FAULTS.map(({ action }) => ({ path: '/cgi-bin/message/*', probability: FAULT_SHARE / FAULTS.length, action }))
-  )
+  await injectFaults(stage)
 
   const campaigns = await setUpCampaigns(stage, { shop, service, audienceId })
   const posted = await postOrders(stage, shop, people.shop.slice(0, BUYERS))
@@ -212,65 +198,6 @@ async function postOrders({ api }: Stage, shop: DemoAccount, openids: string[]):
   return posted
 }
 
-/** Shows how far it is each second, until no message is open and all are there. */
-async function watch({ api }: Stage, expected: Record<string, number>, progress: (line: string) => void) {
-  const all = Object.values(expected).reduce((sum, n) => sum + n, 0)
-  const end = performance.now() + PATIENCE_MS
-  const count = async (query: string): Promise<number> =>
-    (await api.get(`/v1/messages?limit=1&count=true${query}`)).page.total
-  for (;;) {
-    const byState: Record<string, number> = {}
-    for (const campaignId of Object.keys(expected)) {
-      for (const { counts } of await api.all(`/v1/campaigns/${campaignId}/runs`)) {
-        for (const [state, n] of Object.entries<number>(counts.byState)) byState[state] = (byState[state] ?? 0) + n
-      }
-    }
-    progress(`messages ${inWords(byState)}`)
-    const open = await count('&state=planned,held,sending')
-    if ((open === 0 && (await count('')) >= all) || performance.now() > end) return
-    await sleep(1000)
-  }
-}
-
-/** Waits, not for ever, until the consequences are drawn too: receipts are in, and nothing is held but by unknown ones. */
-async function settled({ api }: Stage, accounts: DemoAccount[]): Promise<void> {
-  const service = accounts.at(-1)!
-  const total = async (query: string): Promise<number> =>
-    (await api.get(`/v1/messages?limit=1&count=true${query}`)).page.total
-  await until('consequences are drawn', SETTLE_MS, async () => {
-    const unknown = await total('&state=unknown')
-    if ((await total(`&state=accepted&accountId=${service.id}`)) > 0) return null
-    let held = 0
-    for (const { id } of accounts) {
-      for (const group of (await api.get(`/v1/credentials/stats?accountId=${id}`)).groups) held += group.held
-    }
-    return held <= unknown ? true : null
-  }).catch(() => {
-    // what is not settled by now is for the comparison to find
-  })
-}
-
-async function verdictsOf({ api }: Stage, accounts: DemoAccount[]) {
-  const captured = { stored: 0, duplicate: 0, refused: {} as Record<string, number> }
-  for (const { id } of accounts) {
-    const { verdicts } = await api.get<{ verdicts: Record<string, number> }>(`/v1/credentials/stats?accountId=${id}`)
-    for (const [name, n] of Object.entries(verdicts)) {
-      const verdict = name.split(':')[1]!
-      if (verdict === 'stored' || verdict === 'duplicate') captured[verdict] += n
-      else captured.refused[verdict] = (captured.refused[verdict] ?? 0) + n
-    }
-  }
-  return captured
-}
-
-function messageCounts({ messages }: Ledgers): Outcome['messages'] {
-  const byReason = countBy(messages, ({ state, reason, code }) => {
-    const why = reason ?? (code == null ? null : `errcode ${code}`)
-    return why === null ? null : `${state}: ${why}`
-  })
-  return { total: messages.length, byState: countBy(messages, ({ state }) => state), byReason }
-}
-
 /** From posting the event to the first call WeChat took for it; the sandbox notes calls on arrival, before its latency. */
 function latencyOf({ messages, sandboxRows }: Ledgers, posted: Map<string, number>, campaignId: string) {
   const mine = new Set(messages.flatMap((message) => (message.campaignId === campaignId ? [message.id] : [])))
@@ -282,13 +209,3 @@ function latencyOf({ messages, sandboxRows }: Ledgers, posted: Map<string, numbe
   const waits = [...first].flatMap(([openid, at]) => (posted.has(openid) ? [at - posted.get(openid)!] : []))
   return { p50Ms: percentile(waits, 0.5), p95Ms: percentile(waits, 0.95) }
 }
-
-async function firedFaults({ sandbox }: Stage): Promise<Record<string, number>> {
-  const rules = await sandbox.get<{ fired: number }[]>('/sandbox/rules')
-  return Object.fromEntries(FAULTS.map(({ name }, i) => [name, rules[i]?.fired ?? 0]))
-}
-
-const inWords = (counts: Record<string, number>) =>
-  Object.entries(counts)
-    .map(([state, n]) => `${state} ${n}`)
-    .join(' · ') || 'none yet'

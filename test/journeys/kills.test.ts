@@ -1,0 +1,33 @@
+import { execFile } from 'node:child_process'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+const MAIN = fileURLToPath(new URL(`../../demo/main${extname(import.meta.url)}`, import.meta.url))
+
+t.test(
+  'kill -9 of the worker at 20 random moments of 2,000 messages: both ledgers agree',
+  { timeout: 400_000 },
+  async (t) => {
+    const run = promisify(execFile)
+    const { stdout, stderr } = await run(
+      process.execPath,
+      [...process.execArgv, MAIN, '--once', '--json', '--scene', 'kills'],
+      { maxBuffer: 1e8 }
+    ).catch((error: { stdout: string; stderr: string }) => error)
+    const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
+    t.match(
+      summary,
+      { scene: 'kills', lost: 0, double: 0, disagreements: 0, messages: { total: 4000 } },
+      stderr.slice(-2000)
+    )
+    const { accepted = 0, delivered = 0, unknown = 0, failed = 0 } = summary.messages?.byState ?? {}
+    t.equal(
+      accepted + delivered + unknown + failed,
+      2000,
+      'everybody who could be reached was written to once, or it is known why not'
+    )
+    t.comment(`${summary.seconds} s; ${JSON.stringify(summary.messages?.byState)}`)
+  }
+)
