@@ -1,6 +1,7 @@
 import { Schema, type Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { Account, Accounts } from '../accounts/accounts.js'
+import { targetOf } from '../accounts/target.js'
 import type { Operation, Operations } from '../operations/operations.js'
 import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
@@ -57,6 +58,7 @@ const PART = 1_000
 const INFO = 100
 /** Following is worth a message for this long. */
 const YOUNG_MS = 48 * 3_600_000
+const MINTS_AT_ONCE = 16
 /** A sync not heard of for so long died with its process. */
 const SILENT_MS = 10 * 60_000
 
@@ -89,14 +91,6 @@ export function createFollowers(parts: FollowerParts) {
 
   jobs.define('followers.sync', async ({ data, signal }) => carryOn(data.accountId, data.operationId, signal))
   jobs.define('followers.learn', async ({ data }) => learn(data.accountId, data.recipientIds), { concurrency: 2 })
-
-  const targetOf = ({ id, appId, kind, apiBase, tokenApi }: Account) => ({
-    accountId: id,
-    appId,
-    kind,
-    apiBase,
-    tokenApi
-  })
 
   async function serviceAccount(idOrAppId: string): Promise<Account> {
     const account = await accounts.get(idOrAppId)
@@ -185,16 +179,18 @@ export function createFollowers(parts: FollowerParts) {
   async function mintYoung(account: Account, infos: Map<string, FollowerInfo>): Promise<void> {
     if (mint === undefined) return
     const since = clock.now().getTime() - YOUNG_MS
-    for (const { openid, subscribe, subscribe_time, subscribe_scene } of infos.values()) {
-      const at = new Date((subscribe_time ?? 0) * 1_000)
-      if (Number(subscribe) !== 1 || at.getTime() <= since) continue
-      const source = subscribe_scene === 'ADD_SCENE_QR_CODE' ? 'scan' : 'follow'
-      await mint(account, {
-        recipientId: people.recipientId(account.id, openid),
-        source,
-        at,
-        key: String(subscribe_time)
-      })
+    const followedAt = ({ subscribe_time }: FollowerInfo) => (subscribe_time ?? 0) * 1_000
+    const young = [...infos.values()].filter((info) => Number(info.subscribe) === 1 && followedAt(info) > since)
+    for (let from = 0; from < young.length; from += MINTS_AT_ONCE) {
+      const minting = young.slice(from, from + MINTS_AT_ONCE).map((info) =>
+        mint(account, {
+          recipientId: people.recipientId(account.id, info.openid),
+          source: info.subscribe_scene === 'ADD_SCENE_QR_CODE' ? 'scan' : 'follow',
+          at: new Date(followedAt(info)),
+          key: String(info.subscribe_time)
+        })
+      )
+      await Promise.all(minting)
     }
   }
 

@@ -5,16 +5,10 @@ import { InvalidInput, NotFound } from '../platform/errors.js'
 import { newId } from '../platform/ids.js'
 import type { Identify, To } from '../../shared/person.js'
 import { fieldUpdate, isFieldName } from './fields.js'
-import { createMerger, ignoreDuplicate, optOutId } from './merge.js'
-import {
-  LIVE_PERSON,
-  peopleModels,
-  type Attribute,
-  type OptOutRow,
-  type PersonRow,
-  type RecipientRow,
-  type Tag
-} from './model.js'
+import { createKeys } from './keys.js'
+import { createMerger } from './merge.js'
+import { LIVE_PERSON, peopleModels, type Attribute, type PersonRow, type RecipientRow, type Tag } from './model.js'
+import { createOptOuts } from './opt-outs.js'
 import { createRecipients, recipientView, type Met, type Recipient } from './recipients.js'
 
 export type { Met, Recipient } from './recipients.js'
@@ -45,9 +39,10 @@ const TRIES = 50
  */
 export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clock; sealer: Sealer }) {
   const models = peopleModels(db)
-  const { people, recipients, optOuts } = models
+  const { people, recipients } = models
   const merger = createMerger({ models, clock })
-  const meeting = createRecipients({ models, clock, sealer, merger })
+  const keys = createKeys({ models, clock, sealer, merger })
+  const meeting = createRecipients({ models, clock, sealer, merger, keys })
 
   async function rowsOf(ids: Iterable<string>): Promise<Map<string, RecipientRow>> {
     const rows = await recipients.find({ _id: { $in: [...new Set(ids)] } }).toArray()
@@ -76,8 +71,8 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
 
   async function personTo(to: To): Promise<PersonRow | null> {
     if (to.personId !== undefined) return merger.root(to.personId)
-    if (to.unionId !== undefined) return meeting.holderOf(meeting.unionHash(to.unionId))
-    if (to.externalId !== undefined) return meeting.holderOf(meeting.externalHash(to.externalId))
+    if (to.unionId !== undefined) return keys.holderOf(keys.unionHash(to.unionId))
+    if (to.externalId !== undefined) return keys.holderOf(keys.externalHash(to.externalId))
     return null
   }
 
@@ -211,6 +206,19 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
       return out
     },
 
+    /** Recipients by id with their openids in clear, read at once; null: erased. Unknown ids are left out. */
+    async addresses(ids: Iterable<string>): Promise<Map<string, { recipient: Recipient; openId: string | null }>> {
+      const out = new Map<string, { recipient: Recipient; openId: string | null }>()
+      for (const row of (await rowsOf(ids)).values()) {
+        const openId = row.sealed === null ? null : sealer.open(row.sealed)
+        out.set(row._id, { recipient: recipientView(row), openId })
+      }
+      return out
+    },
+
+    /** The persons of these external ids, made where an id names nobody yet: personId by externalId. */
+    byExternalIds: keys.byExternalIds,
+
     /** The persons recipients belong to now. */
     async personIdsOf(recipientIds: Iterable<string>): Promise<Map<string, string>> {
       const rows = await rowsOf(recipientIds)
@@ -267,37 +275,7 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
       await recipients.updateOne({ _id: recipientId }, { $max: { lastInteractionAt: at } })
     },
 
-    /** Of these persons (former ids too) those who want nothing, or nothing of this topic. */
-    async optedOut(personIds: string[], topic?: string | null): Promise<Set<string>> {
-      const out = new Set<string>()
-      for (const [asked, row] of await merger.roots(personIds)) {
-        if (row.optedOut || (topic != null && row.topics.includes(topic))) out.add(asked)
-      }
-      return out
-    },
-
-    /** No more messages for this person; with a topic, none of that topic. `by` says who asked. @throws NotFound */
-    async optOut(personId: string, topic: string | null, by: string): Promise<OptOutRow> {
-      const row = await changeOptOut(personId, topic, true)
-      const record = { personId: row._id, topic, by, createdAt: clock.now() }
-      const _id = optOutId(row._id, topic)
-      await optOuts.updateOne({ _id }, { $setOnInsert: record }, { upsert: true }).catch(ignoreDuplicate)
-      return (await optOuts.findOne({ _id })) ?? { _id, ...record }
-    },
-
-    /** Takes an opt-out back; without a topic only the general one. @throws NotFound */
-    async optIn(personId: string, topic: string | null): Promise<void> {
-      const row = await changeOptOut(personId, topic, false)
-      await optOuts.deleteOne({ _id: optOutId(row._id, topic) })
-    },
-
-    /** Takes the opt-out of this id back. @throws NotFound */
-    async removeOptOut(id: string): Promise<void> {
-      const record = await optOuts.findOne({ _id: id })
-      if (record === null) throw new NotFound('there is no such opt-out')
-      await changeOptOut(record.personId, record.topic, false)
-      await optOuts.deleteOne({ _id: id })
-    },
+    ...createOptOuts({ models, clock, merger }),
 
     /**
      * Whoever any of the ids names, made when none does; two people named at once are joined. Attributes and tags are
@@ -318,13 +296,13 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
           const [row] = await meeting.meet(body.accountId!, [{ openId: body.openId, unionId: body.unionId }])
           id = row!.personId
         }
-        const keys: [key: string, kind: 'union' | 'external'][] = []
-        if (body.unionId !== undefined) keys.push([meeting.unionHash(body.unionId), 'union'])
-        if (body.externalId !== undefined) keys.push([meeting.externalHash(body.externalId), 'external'])
+        const named: [key: string, kind: 'union' | 'external'][] = []
+        if (body.unionId !== undefined) named.push([keys.unionHash(body.unionId), 'union'])
+        if (body.externalId !== undefined) named.push([keys.externalHash(body.externalId), 'external'])
         // whoever is known by one of the keys takes the others: no person is made only to be merged
-        for (const [key] of keys) id ??= (await meeting.holderOf(key))?._id ?? null
-        for (const [key, kind] of keys) {
-          const owner: PersonRow = await meeting.ownerOf(key, kind, id ?? newId())
+        for (const [key] of named) id ??= (await keys.holderOf(key))?._id ?? null
+        for (const [key, kind] of named) {
+          const owner: PersonRow = await keys.ownerOf(key, kind, id ?? newId())
           id = id === null ? owner._id : ((await merger.unite(id, owner._id))?._id ?? owner._id)
         }
         const extra: Record<string, unknown> = {}
@@ -364,22 +342,6 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
 
     /** The collections, for lists and for audiences (start from LIVE_PERSON). */
     models
-  }
-
-  async function changeOptOut(personId: string, topic: string | null, out: boolean): Promise<PersonRow> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const row = await merger.root(personId)
-      if (row === null) throw new NotFound('there is no such person')
-      const change =
-        topic === null
-          ? { $set: { optedOut: out } }
-          : out
-            ? { $addToSet: { topics: topic } }
-            : { $pull: { topics: topic } }
-      const answer = await people.updateOne({ _id: row._id, ...LIVE_PERSON }, { ...change, $inc: { rev: 1 } })
-      if (answer.matchedCount > 0) return row
-    }
-    throw new Error('a person kept changing while being written')
   }
 }
 export type People = ReturnType<typeof createPeople>

@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
-import { ignoreDuplicate, type createMerger } from './merge.js'
+import { AT_ONCE, BULK, freshPerson, insertNew, type Keys } from './keys.js'
+import type { createMerger } from './merge.js'
 import type { PeopleModels, PersonRow, RecipientRow } from './model.js'
 
 /** A person as one account knows them. `id` is a keyed hash; the openid itself is asked for apart (`openIds`). */
@@ -19,8 +20,7 @@ export type Recipient = {
 /** Someone an account met: an openid, and the unionid where the account gets one. */
 export type Met = { openId: string; unionId?: string | undefined }
 
-export const LONG_AGO = new Date(0)
-const BULK = 1000
+const LONG_AGO = new Date(0)
 
 export const recipientView = (row: RecipientRow): Recipient => ({
   id: row._id,
@@ -34,102 +34,100 @@ export const recipientView = (row: RecipientRow): Recipient => ({
   createdAt: row.createdAt
 })
 
-type Parts = { models: PeopleModels; clock: Clock; sealer: Sealer; merger: ReturnType<typeof createMerger> }
+type Parts = {
+  models: PeopleModels
+  clock: Clock
+  sealer: Sealer
+  merger: ReturnType<typeof createMerger>
+  keys: Keys
+}
 
 /**
- * Finding or making recipients and the keys that join them to persons. A recipient's first person has an id derived from
- * the recipient, and is inserted before it: two processes that meet the same openid make the same rows, and a crash
- * between the two leaves nothing that the next try does not use.
+ * Finding or making recipients and joining them to persons. A recipient's first person has an id derived from the
+ * recipient, and is inserted before it: two processes that meet the same openid make the same rows, and a crash between
+ * the two leaves nothing that the next try does not use. A unionid is claimed in between, so that the recipient's mark of
+ * having been joined comes last and a crash repeats all.
  */
-export function createRecipients({ models, clock, sealer, merger }: Parts) {
-  const { people, recipients, identities } = models
+export function createRecipients({ models, clock, sealer, merger, keys }: Parts) {
+  const { people, recipients } = models
+  const { unionHash } = keys
 
   const idOf = (accountId: string, openId: string) => sealer.hash('recipient', accountId, openId)
-  const unionHash = (unionId: string) => sealer.hash('union', unionId)
-  const externalHash = (externalId: string) => sealer.hash('external', externalId)
+  const keyOf = (met: Met) => (met.unionId === undefined ? null : unionHash(met.unionId))
 
-  function freshPerson(id: string, accountIds: string[]): PersonRow {
-    const now = clock.now()
-    return {
-      _id: id,
-      externalId: null,
-      sealedUnionId: null,
-      attributes: {},
-      tags: {},
-      setAt: { attributes: {}, tags: {} },
-      optedOut: false,
-      topics: [],
-      accountIds,
-      was: [],
-      rev: 0,
-      mergedInto: null,
-      erasedAt: null,
-      todo: false,
-      createdAt: now,
-      updatedAt: now
-    }
-  }
-
-  /** Inserts what is not there yet. */
-  async function insertNew<Row extends { _id: string }>(
-    collection: { insertMany(rows: any[], options: { ordered: boolean }): Promise<unknown> },
-    rows: Row[]
-  ): Promise<void> {
-    if (rows.length === 0) return
-    try {
-      await collection.insertMany(rows, { ordered: false })
-    } catch (error) {
-      const failures = [(error as { writeErrors?: unknown }).writeErrors ?? error].flat()
-      for (const failure of failures) ignoreDuplicate(failure)
-    }
-  }
-
-  const ensurePerson = (id: string) => insertNew(people, [freshPerson(id, [])])
-
-  /**
-   * The live person a key names; `otherwise` gets the key when it names nobody yet.
-   */
-  async function ownerOf(key: string, kind: 'union' | 'external', otherwise: string): Promise<PersonRow> {
-    for (let tries = 0; tries < 50; tries++) {
-      const claim = { kind, personId: otherwise, createdAt: clock.now() }
-      await identities.updateOne({ _id: key }, { $setOnInsert: claim }, { upsert: true }).catch(ignoreDuplicate)
-      const identity = await identities.findOne({ _id: key })
-      if (identity === null) continue
-      let row = await merger.root(identity.personId)
-      if (row !== null) return row
-      await ensurePerson(identity.personId) // whoever claimed the key may have died before this
-      row = await merger.root(identity.personId)
-      if (row !== null) return row
-      // an erased person's key that the erasure has not reached yet
-      await identities.deleteOne({ _id: key, personId: identity.personId })
-    }
-    throw new Error('a key kept changing hands while it was being read')
-  }
-
-  /** The live person a key names, or null; makes nothing. */
-  async function holderOf(key: string): Promise<PersonRow | null> {
-    const identity = await identities.findOne({ _id: key })
-    return identity === null ? null : merger.root(identity.personId)
-  }
-
-  /** Joins a recipient to whoever has its unionid. The mark on the recipient comes last, so that a crash repeats all. */
+  /** Joins a recipient to whoever has its unionid, merging two persons where that is needed. */
   async function join(row: RecipientRow, unionId: string): Promise<RecipientRow> {
     const key = unionHash(unionId)
-    const owner = await ownerOf(key, 'union', row.personId)
+    const owner = await keys.ownerOf(key, 'union', row.personId)
     const mine = await merger.root(row.personId)
     const person =
       mine === null || mine._id === owner._id ? owner : ((await merger.unite(owner._id, mine._id)) ?? owner)
-    const sealedUnionId = sealer.seal(unionId)
-    await people.updateOne(
-      { _id: person._id, sealedUnionId: null, erasedAt: null },
-      { $set: { sealedUnionId }, $inc: { rev: 1 } }
-    )
-    await people.updateOne(
-      { _id: person._id, accountIds: { $ne: row.accountId } },
-      { $addToSet: { accountIds: row.accountId }, $inc: { rev: 1 } }
-    )
+    await people.bulkWrite(toldOf(person._id, row.accountId, unionId))
     await recipients.updateOne({ _id: row._id, erasedAt: null }, { $set: { unionHash: key, personId: person._id } })
     return { ...row, personId: person._id, unionHash: key }
+  }
+
+  /** What a person learns by being joined to a recipient. */
+  const toldOf = (_id: string, accountId: string, unionId: string) => [
+    {
+      updateOne: {
+        filter: { _id, sealedUnionId: null, erasedAt: null },
+        update: { $set: { sealedUnionId: sealer.seal(unionId) }, $inc: { rev: 1 } }
+      }
+    },
+    {
+      updateOne: {
+        filter: { _id, accountIds: { $ne: accountId } },
+        update: { $addToSet: { accountIds: accountId }, $inc: { rev: 1 } }
+      }
+    }
+  ]
+
+  /** `join` of many: in bulk where no persons have to be merged. @returns the rows as they are then */
+  async function joinAll(joining: { row: RecipientRow; unionId: string }[]): Promise<RecipientRow[]> {
+    if (joining.length === 0) return []
+    const owners = await keys.ownersOf(joining.map(({ unionId }) => unionHash(unionId)))
+    const claims = new Map<string, string>()
+    for (const { row, unionId } of joining) {
+      const key = unionHash(unionId)
+      if (!owners.has(key) && !claims.has(key)) claims.set(key, row.personId)
+    }
+    if (claims.size > 0) for (const [key, row] of await keys.claim('union', claims)) owners.set(key, row)
+    const persons = await merger.roots(joining.map(({ row }) => row.personId))
+
+    const plain: { row: RecipientRow; unionId: string; owner: PersonRow }[] = []
+    const others: typeof joining = []
+    for (const { row, unionId } of joining) {
+      const owner = owners.get(unionHash(unionId))
+      const mine = persons.get(row.personId)
+      if (owner !== undefined && (mine === undefined || mine._id === owner._id)) plain.push({ row, unionId, owner })
+      else others.push({ row, unionId })
+    }
+    const news = plain.filter(
+      ({ row, owner }) => owner.sealedUnionId === null || !owner.accountIds.includes(row.accountId)
+    )
+    if (news.length > 0) {
+      const told = news.flatMap(({ row, unionId, owner }) => toldOf(owner._id, row.accountId, unionId))
+      await people.bulkWrite(told, { ordered: false })
+    }
+    const out: RecipientRow[] = plain.map(({ row, unionId, owner }) => ({
+      ...row,
+      personId: owner._id,
+      unionHash: unionHash(unionId)
+    }))
+    if (out.length > 0) {
+      await recipients.bulkWrite(
+        out.map(({ _id, personId, unionHash }) => ({
+          updateOne: { filter: { _id, erasedAt: null }, update: { $set: { unionHash, personId } } }
+        })),
+        { ordered: false }
+      )
+    }
+    for (let from = 0; from < others.length; from += AT_ONCE) {
+      const part = others.slice(from, from + AT_ONCE)
+      out.push(...(await Promise.all(part.map(({ row, unionId }) => join(row, unionId)))))
+    }
+    return out
   }
 
   /** Find or make, for up to BULK people of one account. */
@@ -137,72 +135,85 @@ export function createRecipients({ models, clock, sealer, merger }: Parts) {
     const byId = new Map(met.map((each) => [idOf(accountId, each.openId), each]))
     const rows = new Map<string, RecipientRow>()
     const ids = [...byId.keys()]
-    for (const row of await recipients.find({ _id: { $in: ids } }).toArray()) rows.set(row._id, row)
+    const read = async (some: string[]) => {
+      for (const row of await recipients.find({ _id: { $in: some } }).toArray()) rows.set(row._id, row)
+    }
+    await read(ids)
     const missing = ids.filter((id) => !rows.has(id))
     if (missing.length > 0) {
-      const owners = await knownOwners(missing.map((id) => byId.get(id)!))
-      const made = missing.map((id) => freshRecipient(id, accountId, byId.get(id)!, owners))
-      const strangers = made.filter((row) => row.unionHash === null)
-      await insertNew(
-        people,
-        strangers.map((row) => freshPerson(row.personId, [accountId]))
-      )
-      const joined = [...new Set(made.filter((row) => row.unionHash !== null).map((row) => row.personId))]
-      if (joined.length > 0) {
-        const known = { _id: { $in: joined }, accountIds: { $ne: accountId } }
-        await people.updateMany(known, { $addToSet: { accountIds: accountId }, $inc: { rev: 1 } })
-      }
-      await insertNew(recipients, made)
-      // whoever else met them at the same time may have been first
-      for (const row of await recipients.find({ _id: { $in: missing } }).toArray()) rows.set(row._id, row)
+      await make(accountId, new Map(missing.map((id) => [id, byId.get(id)!])))
+      await read(missing) // whoever else met them at the same time may have been first
     }
-    for (const row of rows.values())
-      if (row.erasedAt !== null) rows.set(row._id, await readmit(row, byId.get(row._id)!))
     for (const row of rows.values()) {
-      const { unionId } = byId.get(row._id)!
-      if (unionId !== undefined && row.unionHash !== unionHash(unionId)) rows.set(row._id, await join(row, unionId))
+      if (row.erasedAt !== null) rows.set(row._id, await readmit(row, byId.get(row._id)!))
     }
+    const joining = [...rows.values()].flatMap((row) => {
+      const { unionId } = byId.get(row._id)!
+      return unionId === undefined || row.unionHash === unionHash(unionId) ? [] : [{ row, unionId }]
+    })
+    for (const row of await joinAll(joining)) rows.set(row._id, row)
     return rows
   }
 
-  /** Persons already known by the unionids of these people, by unionHash. */
-  async function knownOwners(met: Met[]): Promise<Map<string, string>> {
-    const keys = met.flatMap((each) => (each.unionId === undefined ? [] : [unionHash(each.unionId)]))
-    if (keys.length === 0) return new Map()
-    const found = await identities.find({ _id: { $in: keys } }).toArray()
-    const persons = await merger.roots(found.map((each) => each.personId))
-    const owners = new Map<string, string>()
-    for (const each of found) {
-      const person = persons.get(each.personId)
-      if (person !== undefined) owners.set(each._id, person._id)
+  /** Makes recipients, by their ids, and the persons they are; who turns out to be two persons is left to `joinAll`. */
+  async function make(accountId: string, strangers: Map<string, Met>): Promise<void> {
+    const owners = await keys.ownersOf([...strangers.values()].map(keyOf).filter((key) => key !== null))
+    const joined = [...new Set([...owners.values()].map((row) => row._id))]
+    if (joined.length > 0) {
+      const unaware = { _id: { $in: joined }, accountIds: { $ne: accountId } }
+      await people.updateMany(unaware, { $addToSet: { accountIds: accountId }, $inc: { rev: 1 } })
     }
-    return owners
+    const now = clock.now()
+    const persons: PersonRow[] = []
+    const claims = new Map<string, string>()
+    for (const [id, met] of strangers) {
+      const key = keyOf(met)
+      if (key !== null && owners.has(key)) continue
+      const sealedUnionId = met.unionId === undefined ? null : sealer.seal(met.unionId)
+      const person = freshPerson(personIdOf(id), now, { accountIds: [accountId], sealedUnionId })
+      persons.push(person)
+      if (key !== null && !claims.has(key)) claims.set(key, person._id)
+    }
+    await insertNew(people, persons)
+    const claimed = claims.size === 0 ? new Map<string, PersonRow>() : await keys.claim('union', claims)
+    const made = [...strangers].map(([id, met]) => {
+      const key = keyOf(met)
+      const known = key === null ? undefined : owners.get(key)
+      const own = personIdOf(id)
+      const isJoined = known !== undefined || (key !== null && claimed.get(key)?._id === own)
+      return freshRecipient(id, accountId, met, known?._id ?? own, isJoined ? key : null)
+    })
+    await insertNew(recipients, made)
   }
 
-  function freshRecipient(id: string, accountId: string, met: Met, owners: Map<string, string>): RecipientRow {
-    const key = met.unionId === undefined ? null : unionHash(met.unionId)
-    const owner = key === null ? undefined : owners.get(key)
-    return {
-      _id: id,
-      accountId,
-      personId: owner ?? sealer.hash('person', id),
-      sealed: sealer.seal(met.openId),
-      unionHash: owner === undefined ? null : key,
-      reach: 'ok',
-      reachAt: LONG_AGO,
-      follower: false,
-      followerAt: LONG_AGO,
-      followedAt: null,
-      lastInteractionAt: null,
-      erasedAt: null,
-      createdAt: clock.now()
-    }
-  }
+  const personIdOf = (recipientId: string) => sealer.hash('person', recipientId)
+
+  const freshRecipient = (
+    id: string,
+    accountId: string,
+    met: Met,
+    personId: string,
+    unionHash: string | null
+  ): RecipientRow => ({
+    _id: id,
+    accountId,
+    personId,
+    sealed: sealer.seal(met.openId),
+    unionHash,
+    reach: 'ok',
+    reachAt: LONG_AGO,
+    follower: false,
+    followerAt: LONG_AGO,
+    followedAt: null,
+    lastInteractionAt: null,
+    erasedAt: null,
+    createdAt: clock.now()
+  })
 
   /** Someone who was erased came back: a new person, nothing of the old one. */
   async function readmit(row: RecipientRow, met: Met): Promise<RecipientRow> {
     const personId = sealer.hash('person', row._id, String(row.erasedAt!.getTime()))
-    await insertNew(people, [freshPerson(personId, [row.accountId])])
+    await insertNew(people, [freshPerson(personId, clock.now(), { accountIds: [row.accountId] })])
     await recipients.updateOne(
       { _id: row._id, erasedAt: row.erasedAt },
       { $set: { sealed: sealer.seal(met.openId), personId, erasedAt: null, createdAt: clock.now() } }
@@ -212,11 +223,6 @@ export function createRecipients({ models, clock, sealer, merger }: Parts) {
 
   return {
     idOf,
-    unionHash,
-    externalHash,
-    ensurePerson,
-    ownerOf,
-    holderOf,
 
     /** Find or make, in the order given. Someone named twice is made once. */
     async meet(accountId: string, met: Met[]): Promise<RecipientRow[]> {

@@ -1,9 +1,10 @@
 import type { Accounts } from '../accounts/accounts.js'
+import { targetOf } from '../accounts/target.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { WechatApi } from '../wechat/api.js'
 import { expectOk } from '../wechat/expect-ok.js'
-import { kindsOf, targetOf } from './read.js'
+import { kindsOf } from './read.js'
 
 /** A title of WeChat's library, to be added with some of its keywords. */
 export type LibraryTitle = {

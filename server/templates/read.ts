@@ -1,4 +1,5 @@
 import type { Account } from '../accounts/accounts.js'
+import { targetOf } from '../accounts/target.js'
 import { parseTemplateContent } from '../senders/values.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { WechatAccount } from '../wechat/account.js'
@@ -12,15 +13,6 @@ export type ReadTemplate = Omit<TemplateRow, '_id' | 'accountId' | 'state' | 'sy
 const LEGACY_PAGE = 20
 /** Far more than the 25 (today 50) templates an account may have. */
 const LEGACY_PAGES = 25
-
-/** What a call to WeChat needs of an account. */
-export const targetOf = ({ id, appId, kind, apiBase, tokenApi }: Account): WechatAccount => ({
-  accountId: id,
-  appId,
-  kind,
-  apiBase,
-  tokenApi
-})
 
 /** The kinds of template an account of each kind can have. */
 export const kindsOf = (account: Pick<Account, 'kind'>): TemplateKind[] =>

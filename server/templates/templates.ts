@@ -1,5 +1,6 @@
 import type { Connection } from 'mongoose'
 import type { Account, Accounts } from '../accounts/accounts.js'
+import { targetOf } from '../accounts/target.js'
 import type { Operation, Operations } from '../operations/operations.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { TemplateCreate, TemplateKind, TemplateView } from '../../shared/template.js'
@@ -13,7 +14,7 @@ import type { WechatApi } from '../wechat/api.js'
 import { expectOk } from '../wechat/expect-ok.js'
 import { createLibrary } from './library.js'
 import { templateModels, type TemplateRow } from './model.js'
-import { kindsOf, readTemplates, targetOf, type ReadTemplate } from './read.js'
+import { kindsOf, readTemplates, type ReadTemplate } from './read.js'
 import { creationFaults } from './rules.js'
 
 /** A template as the rooms use it. `choices`: the values an enum field may take, by key. */
@@ -62,7 +63,7 @@ export function createTemplates(parts: TemplateParts) {
   const cache = new Map<string, { template: Template | null; readAt: number }>()
   const reading = new Map<string, Promise<SyncResult>>()
 
-  jobs.define('templates.sync', async ({ data }) => {
+  const syncJob: Parameters<Jobs['define']>[1] = async ({ data }) => {
     const operation = operations.resume(data.operationId)
     try {
       await operation.done(await sync(data.accountId))
@@ -70,7 +71,9 @@ export function createTemplates(parts: TemplateParts) {
       await operation.failed(error)
       if (!(error instanceof AppError)) throw error
     }
-  })
+  }
+  // several accounts side by side: they wait for WeChat, not for us
+  jobs.define('templates.sync', syncJob, { concurrency: 4 })
   jobs.define('templates.refresh', async ({ signal }) => {
     for (const account of await accounts.list()) {
       if (signal.aborted) return

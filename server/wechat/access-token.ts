@@ -20,12 +20,14 @@ export type TokenCentre = {
    */
   current(account: WechatAccount): Promise<AccessToken>
   /**
-   * WeChat answered 40001, 42001 or 40014 to token number `gen`: a newer one, fetched only if nobody has yet.
+   * WeChat answered 40001, 42001 or 40014 to token number `gen`: the token to go on with. A newer one, fetched only if
+   * nobody has yet; but the same once more when it worked within the last minute and was not refused since: WeChat now
+   * and then refuses a token that is good. Refused again before it worked, it is replaced.
    * @throws UpstreamFailure `wechat.token-storm` when the newest token was refused twice in a row: the account then
    * rests for 60 s (`facts.until`)
    */
   refused(account: WechatAccount, gen: number): Promise<AccessToken>
-  /** WeChat took token number `gen`: ends a row of refusals. Costs nothing; call it for every good answer. */
+  /** WeChat took token number `gen`: ends a row of refusals. Costs nothing; call it for every answer but a refusal. */
   worked(account: WechatAccount, gen: number): void
   /** A new token for another system; with `failedToken` only if that one is still the newest. */
   refresh(account: WechatAccount, failedToken?: string): Promise<AccessToken>
@@ -57,6 +59,7 @@ const AHEAD_MS = 270_000
 const AHEAD_SPREAD_MS = 60_000
 const BLOCK_MS = 60_000
 const STRIKES_FORGOTTEN_MS = 300_000
+const WORKED_LATELY_MS = 60_000 // believing in a token for longer costs one more refused call when it is really void
 const FORCE_APART_MS = 30_000 // WeChat: 20 a day, 30 s apart
 const FORCES_A_DAY = 19
 
@@ -66,6 +69,8 @@ type State = {
   refusing: { gen: number; verdict: Promise<AccessToken> } | null
   /** The newest number WeChat is known to refuse. */
   refusedGen: number
+  /** The number that worked last, when, and whether a refusal of it was passed over since. */
+  worked: { gen: number; at: number; excused: boolean }
   strikes: number
   struckAt: number
   blockedUntil: number
@@ -88,6 +93,7 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
         work: null,
         refusing: null,
         refusedGen: 0,
+        worked: { gen: 0, at: 0, excused: false },
         strikes: 0,
         struckAt: 0,
         blockedUntil: 0,
@@ -110,7 +116,10 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
   function adopt(state: State, row: TokenRow) {
     const token = opened(row)
     if (token === null) return
-    if (state.known !== null && row.gen < state.known.gen) state.refusedGen = 0
+    if (state.known !== null && row.gen < state.known.gen) {
+      state.refusedGen = 0
+      state.worked = { gen: 0, at: 0, excused: false }
+    }
     const { gen, expiresAt } = row
     state.known = { token, gen, expiresAt, renewAt: row.renewAt.getTime(), checkedAt: now() }
   }
@@ -244,6 +253,20 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       : expectOk(await fetchStableToken(bounded, account, secret, force))
   }
 
+  /** A single refusal of a token that worked a moment ago; a second one before it works again is none. */
+  function isPassing(state: State, gen: number): boolean {
+    const { worked } = state
+    return worked.gen === gen && !worked.excused && now() - worked.at <= WORKED_LATELY_MS
+  }
+
+  /** The same token once more, unless another process or another refusal has brought a newer one meanwhile. */
+  async function excuse(account: WechatAccount, state: State, gen: number): Promise<AccessToken> {
+    const row = await rows.read(account.accountId)
+    if (row !== null && row.gen !== gen) adopt(state, row)
+    if (state.refusing?.gen === gen) return state.refusing.verdict
+    return usable(state) ?? settle(account, state)
+  }
+
   /** The newest token was refused: the first time it is replaced, the second time in a row the account rests. */
   async function replace(account: WechatAccount, state: State, gen: number): Promise<AccessToken> {
     const row = await rows.read(account.accountId)
@@ -292,6 +315,10 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       const known = usable(state)
       if (known !== null && known.gen !== gen) return Promise.resolve(known)
       if (state.refusing?.gen === gen) return state.refusing.verdict
+      if (known !== null && isPassing(state, gen)) {
+        state.worked.excused = true
+        return excuse(account, state, gen)
+      }
       const verdict = replace(account, state, gen).finally(() => {
         if (state.refusing?.verdict === verdict) state.refusing = null
       })
@@ -301,7 +328,10 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
 
     worked(account, gen) {
       const state = states.get(account.accountId)
-      if (state !== undefined && state.strikes > 0 && gen > state.refusedGen) state.strikes = 0
+      if (state === undefined || gen <= state.refusedGen) return
+      state.strikes = 0
+      // an answer to an older one that still serves says nothing of the newest
+      if (gen >= state.worked.gen) state.worked = { gen, at: now(), excused: false }
     },
 
     async refresh(account, failedToken) {

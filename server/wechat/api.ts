@@ -1,8 +1,8 @@
 import type { TokenCentre } from './access-token.js'
 import type { WechatAccount } from './account.js'
 import type { WechatClient, WechatRequest, WechatResult } from './client.js'
-import { isTokenErrcode } from './errcodes.js'
 import { fetchClassicToken, fetchStableToken, type TokenBody } from './token-calls.js'
+import { withToken } from './with-token.js'
 
 /** Answer of the login exchange; `unionid` only for apps bound to an Open Platform account. */
 export type SessionBody = { openid: string; session_key: string; unionid?: string }
@@ -67,29 +67,18 @@ type Call = Omit<WechatRequest, 'base'>
 
 /**
  * WeChat's calls other than sending, one method each. All answer a WechatResult (`expectOk` turns it into a body or an
- * error) and throw only what the token centre throws. Tokens are fetched here; one that WeChat refuses is reported and
- * the call repeated exactly once with a newer one.
+ * error) and throw only what the token centre throws. Tokens are fetched here, and refused ones replaced, as `withToken`
+ * says.
  */
 export function createWechatApi({ client, tokens }: { client: WechatClient; tokens: TokenCentre }) {
-  async function call<Body>(account: WechatAccount, request: Call): Promise<WechatResult<Body>> {
-    const once = (token: string) =>
+  const call = <Body>(account: WechatAccount, request: Call): Promise<WechatResult<Body>> =>
+    withToken(tokens, account, (token) =>
       client.call<Body>({
         ...request,
         base: account.apiBase,
         query: { access_token: token, ...request.query }
       })
-    const first = await tokens.current(account)
-    const result = await once(first.token)
-    if (result.kind !== 'answer') return result
-    if (!isTokenErrcode(result.errcode)) {
-      tokens.worked(account, first.gen)
-      return result
-    }
-    const second = await tokens.refused(account, first.gen)
-    const again = await once(second.token)
-    if (again.kind === 'answer' && !isTokenErrcode(again.errcode)) tokens.worked(account, second.gen)
-    return again
-  }
+    )
   const get = <Body>(account: WechatAccount, path: string, query?: Call['query']) =>
     call<Body>(account, { method: 'GET', path, ...(query && { query }) })
   const post = <Body>(account: WechatAccount, path: string, json: unknown) =>

@@ -11,6 +11,7 @@ async function room(t: Test) {
   const server = await buildTestApp(t, { wechat: 'sandbox' })
   const { rooms, parts, db, clock } = server
   const minted: Parameters<MintFollow>[1][] = []
+  const minting = { now: 0, most: 0 }
   const followers = createFollowers({
     db,
     clock,
@@ -21,7 +22,13 @@ async function room(t: Test) {
     wechat: rooms.wechat,
     jobs: rooms.jobs,
     operations: rooms.operations,
-    mint: async (_account, right) => minted.push(right)
+    mint: async (_account, right) => {
+      minting.now++
+      minting.most = Math.max(minting.most, minting.now)
+      await new Promise((next) => setImmediate(next))
+      minting.now--
+      minted.push(right)
+    }
   })
   await followers.ready()
   const service = await server.account({ kind: 'service', appId: SVC, secret: SECRET, name: 'svc', mode: 'sandbox' })
@@ -36,13 +43,13 @@ async function room(t: Test) {
     await rooms.jobs.run('followers.sync', { accountId: service.id, operationId })
     return rooms.operations.get(operationId)
   }
-  return { ...server, sandbox: server.sandbox!, people: rooms.people, followers, service, mini, minted, sync }
+  return { ...server, sandbox: server.sandbox!, people: rooms.people, followers, service, mini, minted, minting, sync }
 }
 const openIdsOf = (users: { openids: Record<string, string> }[], appid: string) =>
   users.map((user) => user.openids[appid]!)
 
 t.test('followers', async (t) => {
-  const { sandbox, people, service, mini, followers, minted, sync, clock, db, rooms } = await room(t)
+  const { sandbox, people, service, mini, followers, minted, minting, sync, clock, db, rooms } = await room(t)
   const users = sandbox.controls.addUsers({ count: 250, appids: [MINI, SVC], followers: [SVC] }) as any[]
   const before = sandbox.requests({ path: '/cgi-bin/user/info/batchget' }).length
   const batches = () => sandbox.requests({ path: '/cgi-bin/user/info/batchget' }).length - before
@@ -59,6 +66,8 @@ t.test('followers', async (t) => {
     t.equal(await db.collection('recipients').countDocuments({ accountId: service.id, follower: true }), 250)
     t.equal(await db.collection('people').countDocuments({ mergedInto: null }), 250)
     t.equal(minted.length, 250, 'all followed within 48 hours')
+    t.equal(new Set(minted.map(({ recipientId }) => recipientId)).size, 250)
+    t.equal(minting.most, 16, 'some at a time')
     t.match(minted[0], { source: /follow|scan/, key: /^\d+$/ })
   })
 
@@ -111,6 +120,13 @@ t.test('followers', async (t) => {
     await rooms.jobs.run('followers.learn', { accountId: service.id, recipientIds: [there.id, 'unknown'] })
     const persons = await people.personIdsOf([there.id, here.id])
     t.equal(persons.get(there.id), persons.get(here.id))
+  })
+
+  t.test('who followed more than 48 hours ago brings no right', async (t) => {
+    clock.advance(49 * 3_600_000)
+    minted.length = 0
+    t.match(await sync({ full: true }), { state: 'done', result: { followers: 248 } })
+    t.equal(minted.length, 0)
   })
 
   t.test('no openid is kept in clear', async (t) => {

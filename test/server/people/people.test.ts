@@ -5,6 +5,7 @@ import { InvalidInput, NotFound } from '../../../server/platform/errors.js'
 import { createSealer } from '../../../server/platform/sealing.js'
 import { testDb, testKeyring } from '../../support/build-app.js'
 import { testClock } from '../../support/clock.js'
+import { watch } from './watch.js'
 
 const sealer = createSealer(testKeyring)
 
@@ -262,26 +263,12 @@ t.test('a merge may die between any two writes', async (t) => {
   function mortal(after: number): People {
     dying.writes = 0
     dying.after = after
-    const watched = new Proxy(db, {
-      get(target, name, receiver) {
-        if (name !== 'model') return Reflect.get(target, name, receiver)
-        return (...args: unknown[]) => {
-          const model: any = (target.model as any)(...args)
-          const collection = new Proxy(model.collection, {
-            get(inner: any, verb: string) {
-              if (!/^(update|insert|delete|findOneAnd)/.test(verb))
-                return typeof inner[verb] === 'function' ? inner[verb].bind(inner) : inner[verb]
-              return async (...given: unknown[]) => {
-                if (dying.writes++ >= dying.after) throw new Error('dead')
-                return inner[verb](...given)
-              }
-            }
-          })
-          return { collection, createIndexes: () => model.createIndexes() }
-        }
+    const watched = watch(db, (verb) => {
+      if (/^(update|insert|delete|findOneAnd|bulkWrite)/.test(verb) && dying.writes++ >= dying.after) {
+        throw new Error('dead')
       }
     })
-    return createPeople({ db: watched as never, clock, sealer })
+    return createPeople({ db: watched, clock, sealer })
   }
 
   let died = 0

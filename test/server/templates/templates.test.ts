@@ -1,7 +1,10 @@
 import t, { type Test } from 'tap'
 import { InvalidInput, UpstreamFailure } from '../../../server/platform/errors.js'
+import { createJobs } from '../../../server/platform/jobs.js'
+import { silentLog } from '../../../server/platform/log.js'
 import { creationFaults } from '../../../server/templates/rules.js'
 import { cardOf } from '../../../server/templates/card.js'
+import { createTemplates } from '../../../server/templates/templates.js'
 import type { TemplateCreate } from '../../../shared/template.js'
 import { buildTestApp } from '../../support/build-app.js'
 
@@ -347,4 +350,30 @@ t.test('the routes', async (t) => {
     t.match(await all.templates.freshness(other.id), { problem: String })
     t.match(await all.templates.freshness(mini.id), { problem: null })
   })
+})
+
+t.test('three accounts are read side by side', async (t) => {
+  const { rooms: all, db, clock, account } = await rooms(t)
+  const ids: string[] = []
+  for (const each of [MINI, VISITS, SERVICE]) ids.push((await account(each)).id)
+  const jobs = createJobs({ db, clock, log: silentLog(), enabled: true, lockLifetimeMs: 2_000 })
+  t.teardown(() => jobs.stop())
+  let tell = () => {}
+  const allThree = new Promise<void>((done) => (tell = done))
+  const begun = new Set<string>()
+  /** Nobody goes on before all have begun. */
+  const together = async (id: string) => {
+    begun.add(id)
+    if (begun.size === 3) tell()
+    await allThree
+    return all.accounts.get(id)
+  }
+  const { wechat, operations } = all
+  const accounts = { ...all.accounts, get: together }
+  createTemplates({ db, clock, log: silentLog(), accounts, wechat, jobs, operations })
+  await jobs.start()
+  const started = await Promise.all(ids.map((id) => operations.start('templates.sync', undefined, id)))
+  await Promise.all(started.map(({ id }, i) => jobs.now('templates.sync', { operationId: id, accountId: ids[i]! })))
+  await allThree
+  t.equal(begun.size, 3)
 })

@@ -224,10 +224,61 @@ t.test('a refused token', async (t) => {
     const { tokens, wechat } = setUp()
     for (let gen = 1; gen <= 5; gen++) {
       await tokens.current(classic)
+      if (gen > 1) t.match(await tokens.refused(classic, gen), { gen }, 'it worked a moment ago')
       t.match(await tokens.refused(classic, gen), { gen: gen + 1 })
       tokens.worked(classic, gen + 1)
     }
     t.equal(wechat.asked.length, 6)
+  })
+
+  t.test('now and then, that works in between, costs nothing and rests nobody', async (t) => {
+    const { tokens, wechat, clock, warnings } = setUp()
+    const { token, gen } = await tokens.current(stable)
+    tokens.worked(stable, gen)
+    for (let i = 0; i < 50; i++) {
+      clock.advance(1_000)
+      t.match(await tokens.refused(stable, gen), { token, gen })
+      tokens.worked(stable, gen)
+    }
+    t.same(wechat.asked.map(({ how }) => how), ['stable']) // prettier-ignore
+    t.same(warnings, [])
+  })
+
+  t.test('is believed in once only, and only while it worked lately', async (t) => {
+    const { tokens, centre, wechat, clock } = setUp()
+    const other = centre()
+    await tokens.current(classic)
+    await other.current(classic)
+    for (const each of [tokens, other]) each.worked(classic, 1)
+    t.match(await tokens.refused(classic, 1), { gen: 1 })
+    t.match(await tokens.current(classic), { gen: 1 })
+    t.match(await tokens.refused(classic, 1), { token: 'token-2', gen: 2 }, 'really void')
+    t.match(await other.refused(classic, 1), { gen: 2 }, 'who would believe in it as well looks at the row first')
+    t.equal(wechat.asked.length, 2)
+
+    tokens.worked(classic, 2)
+    tokens.worked(classic, 1) // a late answer to the old one
+    t.match(await tokens.refused(classic, 2), { gen: 2 })
+    tokens.worked(classic, 1)
+    t.match(await tokens.refused(classic, 2), { gen: 3 }, 'says nothing of the new one')
+
+    tokens.worked(classic, 3)
+    clock.advance(60_001)
+    t.match(await tokens.refused(classic, 3), { gen: 4 }, 'a minute ago is not lately')
+    await t.rejects(tokens.refused(classic, 4), { code: 'wechat.token-storm' }, 'a new one that never worked is not')
+    t.equal(wechat.asked.length, 4)
+  })
+
+  t.test('of two hundred calls at once is replaced once, whatever had worked before', async (t) => {
+    const { tokens, centre, wechat } = setUp()
+    const other = centre()
+    await tokens.current(classic)
+    await other.current(classic)
+    for (const each of [tokens, other]) each.worked(classic, 1)
+    const reports = Array.from({ length: 200 }, (_, i) => (i % 2 ? tokens : other).refused(classic, 1))
+    const all = await Promise.all(reports)
+    t.ok(all.filter(({ gen }) => gen === 2).length >= 198)
+    t.equal(wechat.asked.length, 2)
   })
 
   t.test('twice in a row rests the account for 60 s, in every process that looks', async (t) => {
@@ -255,6 +306,7 @@ t.test('a refused token', async (t) => {
     clock.advance(60_001)
     const { gen } = await tokens.current(classic)
     tokens.worked(classic, gen)
+    t.match(await tokens.refused(classic, gen), { gen })
     t.match(await tokens.refused(classic, gen), { gen: gen + 1 }, 'one that worked ends the row')
     t.equal(wechat.asked.length, 5)
   })
@@ -272,6 +324,7 @@ t.test('a refused token', async (t) => {
       code: 'wechat.token-storm',
       facts: { until: new Date(clock.now().getTime() + 20_000).toISOString() }
     }
+    t.match(await tokens.refused(stable, 2), { gen: 2 }, 'it worked')
     await t.rejects(tokens.refused(stable, 2), soon)
     t.equal(rows.row('a1').lease, null)
     clock.advance(20_001)
@@ -281,10 +334,12 @@ t.test('a refused token', async (t) => {
     for (let gen = 3; gen < 20; gen++) {
       clock.advance(31_000)
       await tokens.refused(stable, gen)
+      await tokens.refused(stable, gen)
       tokens.worked(stable, gen + 1)
     }
     t.equal(rows.row('a1').forced.n, 19)
     clock.advance(31_000)
+    await tokens.refused(stable, 20)
     await t.rejects(tokens.refused(stable, 20), { code: 'wechat.token-storm' })
     t.equal(wechat.asked.filter(({ how }) => how === 'forced').length, 19)
     clock.set('2026-03-01T16:00:01Z') // midnight in Shanghai

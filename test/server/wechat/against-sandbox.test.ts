@@ -8,6 +8,7 @@ import { createWechatApi } from '../../../server/wechat/api.js'
 import { createWechatClient, type WechatResult } from '../../../server/wechat/client.js'
 import { isTokenErrcode } from '../../../server/wechat/errcodes.js'
 import { expectOk } from '../../../server/wechat/expect-ok.js'
+import { withToken } from '../../../server/wechat/with-token.js'
 import { parseTemplateContent } from '../../../server/senders/values.js'
 import { createClock } from '../../../server/platform/clock.js'
 import { memoryTokenRows } from './memory-token-rows.js'
@@ -188,4 +189,49 @@ t.test('a token voided under 200 sends of two processes costs one refresh and no
     const calls = sandbox.requests({ path, limit: 100 })
     t.equal(calls.length, 2, 'one fetch at first, one for the voiding')
   }
+})
+
+t.test('a token voided in the middle of a run of 200 sends costs one refresh and no message either', async (t) => {
+  for (const tokenApi of ['classic', 'stable'] as const) {
+    const { sandbox, account, host, openIdOf } = await setUp(t)
+    const hosts = [host(), host()]
+    const mini = account(MINI.appId, { tokenApi })
+    const openid = openIdOf(MINI.appId)
+    const minted = sandbox.controls.mintFormIds({ appid: MINI.appId, openid, count: 200 }) as { formIds: string[] }
+    const templateId = 'SandboxLegacyShipped_'.padEnd(43, '0')
+    const results: WechatResult[] = []
+    /** Twenty at once, so that answers and refusals come mixed. */
+    const lane = async () => {
+      for (let formId = minted.formIds.pop(); formId !== undefined; formId = minted.formIds.pop()) {
+        const { tokens, senders } = hosts[minted.formIds.length % 2]!
+        if (minted.formIds.length === 100) sandbox.controls.voidTokens(MINI.appId)
+        const data = { keyword1: { value: 'x' } }
+        const input: SendInput = { channel: 'legacy', openId: openid, templateId, data, formId }
+        results.push(await withToken(tokens, mini, (token) => senders.send(mini, input, token)))
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, lane))
+    t.equal(results.filter((result) => result.kind === 'answer' && result.errcode === 0).length, 200, tokenApi)
+    const path = tokenApi === 'classic' ? '/cgi-bin/token' : '/cgi-bin/stable_token'
+    t.equal(sandbox.requests({ path, limit: 100 }).length, 2)
+  }
+})
+
+t.test('an account whose token is refused now and then keeps sending', async (t) => {
+  const { sandbox, account, host, openIdOf } = await setUp(t)
+  const { tokens, senders } = host()
+  const mini = account(MINI.appId)
+  const openid = openIdOf(MINI.appId)
+  const { formIds } = sandbox.controls.mintFormIds({ appid: MINI.appId, openid, count: 60 }) as { formIds: string[] }
+  const templateId = 'SandboxLegacyShipped_'.padEnd(43, '0')
+  for (const [i, formId] of formIds.entries()) {
+    if (i % 10 === 5) {
+      const path = '/cgi-bin/message/wxopen/template/send'
+      sandbox.controls.addRule({ path, times: 1, action: { errcode: 40001 } })
+    }
+    const data = { keyword1: { value: 'x' } }
+    const input: SendInput = { channel: 'legacy', openId: openid, templateId, data, formId }
+    t.match(await withToken(tokens, mini, (token) => senders.send(mini, input, token)), { errcode: 0 })
+  }
+  t.equal(sandbox.requests({ path: '/cgi-bin/stable_token', limit: 100 }).length, 1)
 })

@@ -25,7 +25,7 @@ const answer = (errcode: number, errmsg = '', body: object = {}): WechatResult =
 })
 
 /** An api whose client notes what it is asked and answers from a list, and whose tokens are `token-<gen>`. */
-function setUp(answers: WechatResult[] = []) {
+function setUp(answers: WechatResult[] = [], { believes = 0 } = {}) {
   const asked: WechatRequest[] = []
   const told: string[] = []
   const client: WechatClient = {
@@ -40,7 +40,7 @@ function setUp(answers: WechatResult[] = []) {
     current: async () => give(1),
     async refused(_, gen) {
       told.push(`refused ${gen}`)
-      return give(gen + 1)
+      return give(believes-- > 0 ? gen : gen + 1)
     },
     worked: (_, gen) => void told.push(`worked ${gen}`),
     refresh: async () => give(9),
@@ -67,6 +67,20 @@ t.test('a call', async (t) => {
     const { api, told } = setUp([answer(40001), answer(0)])
     t.match(await api.subscribe.getTemplate(account), { errcode: 0 })
     t.same(told, ['refused 1', 'worked 2'])
+  })
+
+  t.test('is repeated once with the same token where that is still believed in', async (t) => {
+    const tokensOf = (asked: WechatRequest[]) => asked.map(({ query }) => query!.access_token)
+    const passing = setUp([answer(40001), answer(0)], { believes: 1 })
+    t.match(await passing.api.subscribe.getTemplate(account), { errcode: 0 })
+    t.same(tokensOf(passing.asked), ['token-1', 'token-1'])
+    t.same(passing.told, ['refused 1', 'worked 1'])
+    const real = setUp([answer(40001), answer(40001), answer(0)], { believes: 1 })
+    t.match(await real.api.subscribe.getTemplate(account), { errcode: 0 })
+    t.same(tokensOf(real.asked), ['token-1', 'token-1', 'token-2'])
+    const hopeless = setUp(Array(9).fill(answer(40001)), { believes: 9 })
+    t.match(await hopeless.api.subscribe.getTemplate(account), { errcode: 40001 })
+    t.equal(hopeless.asked.length, 3)
   })
 
   t.test('is not repeated for anything else', async (t) => {
