@@ -8,9 +8,6 @@ export type WhoseFault = 'noPerson' | 'ambiguous' | 'accountNeeded' | 'unknownPe
 
 type Item = z.infer<typeof EventsPost>['items'][number]
 
-/** Look-ups by externalId that run side by side. */
-const AT_ONCE = 16
-
 /**
  * Finds the persons of a batch, all at once where the people room can. An openid or externalId nobody has yet is somebody
  * new; a personId must be known.
@@ -27,14 +24,7 @@ export async function resolvePersons(people: People, accountId: string | null, i
     })
   }
   const persons = personIds.length === 0 ? new Map() : await people.persons(personIds)
-  const external = new Map<string, string>()
-  for (let from = 0; from < externalIds.length; from += AT_ONCE) {
-    const part = externalIds.slice(from, from + AT_ONCE).map(async (externalId) => {
-      const person = (await people.find({ externalId })) ?? (await people.identify({ externalId }))
-      external.set(externalId, person.id)
-    })
-    await Promise.all(part)
-  }
+  const external = externalIds.length === 0 ? new Map<string, string>() : await people.byExternalIds(externalIds)
   return items.map((item): Whose => {
     const given = [item.openId, item.personId, item.externalId].filter((id) => id !== undefined).length
     if (given !== 1) return { refused: given === 0 ? 'noPerson' : 'ambiguous' }

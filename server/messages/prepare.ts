@@ -42,8 +42,7 @@ export type Ready = {
 
 /** The part of the people room the pump needs. */
 export type PumpPeople = {
-  byIds(recipientIds: string[]): Promise<Map<string, Recipient>>
-  openIds(recipientIds: string[]): Promise<Map<string, string>>
+  addresses(recipientIds: string[]): Promise<Map<string, { recipient: Recipient; openId: string | null }>>
   optedOut(personIds: string[], topic?: string | null): Promise<Set<string>>
 }
 
@@ -239,9 +238,8 @@ export function createPrepare(parts: PrepareParts) {
       // gates
       const recipientIds = [...new Set(mine.map((row) => row.recipientId).filter((id): id is string => id !== null))]
       const waits = mine.map((row) => row.waitId).filter((id): id is string => id !== null)
-      const [recipients, openIds, optedOut, stoppedWaits, closed] = await Promise.all([
-        people.byIds(recipientIds),
-        people.openIds(recipientIds),
+      const [addresses, optedOut, stoppedWaits, closed] = await Promise.all([
+        people.addresses(recipientIds),
         optedOutRows(people, mine),
         waits.length === 0 ? new Set<string>() : parts.stoppedWaits(waits),
         runs.closedOf(account.id)
@@ -255,7 +253,8 @@ export function createPrepare(parts: PrepareParts) {
           )
         : null
       for (const row of mine) {
-        const recipient = row.recipientId === null ? undefined : recipients.get(row.recipientId)
+        const address = row.recipientId === null ? undefined : addresses.get(row.recipientId)
+        const recipient = address?.recipient
         const decided = gate(row, {
           now,
           run:
@@ -276,7 +275,7 @@ export function createPrepare(parts: PrepareParts) {
           rightDiesAt: row.recipientId === null ? null : (dying?.get(row.recipientId) ?? null)
         })
         if ('go' in decided) {
-          if (row.recipientId !== null && openIds.get(row.recipientId) !== undefined) going.push(row)
+          if (address?.openId != null) going.push(row)
           else if (row.state === 'sending') giveUp(row, 'notInAccount')
           else stop(row, 'skipped', 'notInAccount', null)
         } else if ('stop' in decided) {
@@ -322,7 +321,7 @@ export function createPrepare(parts: PrepareParts) {
           leasedAt,
           hold,
           value: sealed === null ? null : parts.sealer.open(sealed),
-          openId: openIds.get(row.recipientId!)!,
+          openId: addresses.get(row.recipientId!)!.openId!,
           cap: null,
           window: row.window ?? null,
           liveForMs: liveAt === null ? null : now.getTime() - liveAt.getTime(),

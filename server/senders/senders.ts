@@ -1,7 +1,7 @@
 import type { TokenCentre } from '../wechat/access-token.js'
 import type { WechatAccount } from '../wechat/account.js'
 import type { WechatClient, WechatResult } from '../wechat/client.js'
-import { isTokenErrcode } from '../wechat/errcodes.js'
+import { withToken } from '../wechat/with-token.js'
 import { legacySender } from './legacy.js'
 import type { Channel, Sender, SendInput } from './sender.js'
 import { serviceSender } from './service.js'
@@ -32,18 +32,7 @@ export function createSenders({ client, tokens }: { client: WechatClient; tokens
   }
   return {
     send,
-    async deliver(account, input) {
-      const first = await tokens.current(account)
-      const result = await send(account, input, first.token)
-      if (result.kind !== 'answer' || !isTokenErrcode(result.errcode)) {
-        if (result.kind === 'answer') tokens.worked(account, first.gen)
-        return result
-      }
-      const second = await tokens.refused(account, first.gen)
-      const again = await send(account, input, second.token)
-      if (again.kind === 'answer' && !isTokenErrcode(again.errcode)) tokens.worked(account, second.gen)
-      return again
-    }
+    deliver: (account, input) => withToken(tokens, account, (token) => send(account, input, token))
   }
 }
 
