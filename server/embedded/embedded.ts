@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { resolve as resolvePath } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { startServer } from './server.js'
 import type { Listen } from './server.js'
+import type { CheckResult } from './storage/check.js'
 import type { Durability } from './storage/env.js'
 import { findOwner, prepareDirectory } from './storage/ownership.js'
 import { EmbeddedStoreError } from './storage/store-error.js'
@@ -11,7 +11,14 @@ import type { StoreErrorCode } from './storage/store-error.js'
 import type { FromWorker } from './worker.js'
 
 export { EmbeddedStoreError } from './storage/store-error.js'
-export { backupStore, checkStore } from './storage/backup.js'
+
+/** Copies a store to an empty directory, whether it is in use or at rest; see storage/backup.ts. @throws EmbeddedStoreError */
+export const backupStore = async (dir: string, to: string): Promise<void> =>
+  (await import('./storage/backup.js')).backupStore(dir, to)
+
+/** Compares a store's documents, index entries and counts, whether it is in use or at rest. @throws EmbeddedStoreError */
+export const checkStore = async (dir: string): Promise<CheckResult> =>
+  (await import('./storage/backup.js')).checkStore(dir)
 
 /** How to open a store. */
 export type EmbeddedOptions = {
@@ -40,6 +47,8 @@ export type Embedded = {
 }
 
 const CLOSE_MS = 6_000
+/** What a store makes is garbage at once, or stays: a small nursery serves it as well as a large one. */
+const LIMITS = { maxYoungGenerationSizeMb: 16 }
 
 /**
  * Opens the store in a directory as a MongoDB server on a unix socket of mode 0600 (Windows: TCP with a password).
@@ -49,7 +58,11 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const { worker = true, now, log = () => {}, listen, durability } = options
   const dir = resolvePath(options.dir)
   if (worker && now) throw new TypeError('openEmbedded: `now` needs worker: false')
-  if (!worker) return startServer({ dir, listen, durability, now: now ?? (() => new Date()), log })
+  if (!worker) {
+    // Asked for only here: a thread that has a worker do it needs neither lmdb nor the rest.
+    const { startServer } = await import('./server.js')
+    return startServer({ dir, listen, durability, now: now ?? (() => new Date()), log })
+  }
   await prepareDirectory(dir)
   const uri = await findOwner(dir)
   if (uri !== null) return { uri, owner: false, close: async () => {} }
@@ -110,8 +123,9 @@ function startWorker(workerData: Record<string, unknown>, log: NonNullable<Embed
 /** worker.js beside this file once compiled. From the sources it is worker.ts, which a thread only reads with tsx's help. */
 function newWorker(workerData: Record<string, unknown>): Worker {
   const compiled = new URL('./worker.js', import.meta.url)
-  if (existsSync(fileURLToPath(compiled))) return new Worker(compiled, { workerData, execArgv: [] })
+  if (existsSync(fileURLToPath(compiled)))
+    return new Worker(compiled, { workerData, execArgv: [], resourceLimits: LIMITS })
   const source = JSON.stringify(new URL('./worker.ts', import.meta.url).href)
   const start = `import('tsx/esm/api').then(({ register }) => { register(); return import(${source}) })`
-  return new Worker(start, { workerData, execArgv: [], eval: true })
+  return new Worker(start, { workerData, execArgv: [], resourceLimits: LIMITS, eval: true })
 }

@@ -2,9 +2,10 @@ import { Binary, BSONRegExp, Code, Decimal128, Double, Long, MaxKey, MinKey, Obj
 import { asBuffer } from './reader.js'
 import { double, isDoc, Opaque, UNDEFINED, type Doc, type Value } from './value.js'
 
-export { asBuffer, decode, decodeFields, decodeValue, valueLength } from './reader.js'
+export { asBuffer, decode, decodeFields, decodePart, decodeValue, valueLength } from './reader.js'
+export type { PartialDoc } from './reader.js'
 export type { Doc, Value } from './value.js'
-export { encode } from './writer.js'
+export { encode, encodeChanges } from './writer.js'
 
 /** A field's value, undefined when missing (top level only; dotted paths: path.ts). */
 export const get = (doc: Doc, key: string): Value | undefined => doc.get(key)

@@ -10,9 +10,8 @@ import {
   toDouble,
   type Decimal
 } from './decimal.js'
-import { MongoError } from './errors.js'
-import { indexOf } from './path.js'
-import { Decimal128, Double, isDoc, isNumber, Opaque, typeTag, UNDEFINED } from './value.js'
+import { take } from './slab.js'
+import { Decimal128, Double, isNumber, Opaque, typeTag } from './value.js'
 import type { Binary, BSONRegExp, Doc, ObjectId, Timestamp, Value } from './value.js'
 
 // First byte of each encoded value, in BSON's type order. Numbers use ten neighbouring bytes (their class is their type
@@ -63,8 +62,24 @@ function room(bytes: number): void {
 }
 
 function text(value: string): void {
-  room(value.length * 3 + 2)
+  const { length } = value
+  room(length * 3 + 2)
   const start = pos
+  if (length <= 64) {
+    // Short ASCII text is written byte by byte: cheaper than a call into the runtime.
+    let i = 0
+    for (; i < length; i++) {
+      const code = value.charCodeAt(i)
+      if (code === 0 || code > 127) break
+      out[start + i] = code
+    }
+    if (i === length) {
+      pos = start + length
+      out[pos++] = 0
+      out[pos++] = 1
+      return
+    }
+  }
   pos += out.write(value, pos, 'utf8')
   if (value.includes('\0')) {
     const escaped: number[] = []
@@ -197,7 +212,13 @@ function write(value: Value | undefined): void {
       out[pos++] = value === true ? 1 : 0
       return
     case 9: {
-      const ms = BigInt(millisOf(value as Date))
+      if (value instanceof Date) {
+        const ms = value.getTime()
+        pos = out.writeUInt32BE((Math.floor(ms / 4294967296) ^ 0x80000000) >>> 0, pos)
+        pos = out.writeUInt32BE(ms >>> 0, pos) // ToUint32 is modulo 2^32, negatives included
+        return
+      }
+      const ms = BigInt(millisOf(value as Opaque))
       pos = out.writeBigUInt64BE(BigInt.asUintN(64, ms ^ (1n << 63n)), pos)
       return
     }
@@ -232,14 +253,26 @@ function writeAll(values: readonly (Value | Edge | undefined)[], directions: rea
 /**
  * One index key: comparing keys with memcmp gives the order of `compareValues`, field by field, with -1 fields reversed.
  * Missing (undefined) counts as null. A key over KEY_LIMIT bytes is cut and ends in a SHA-256 of the whole, so equal
- * values still make equal keys, but order is exact only up to the cut.
+ * values still make equal keys, but order is exact only up to the cut. `head` and `tail` bytes are left free around it.
  */
-export function encodeKey(values: readonly (Value | undefined)[], directions: readonly (1 | -1)[]): Uint8Array {
+export function encodeKey(
+  values: readonly (Value | undefined)[],
+  directions: readonly (1 | -1)[],
+  head = 0,
+  tail = 0
+): Buffer {
   writeAll(values, directions)
-  if (pos < KEY_LIMIT) return Buffer.from(out.subarray(0, pos))
-  const key = Buffer.allocUnsafe(KEY_LIMIT)
-  out.copy(key, 0, 0, CUT)
-  createHash('sha256').update(out.subarray(0, pos)).digest().copy(key, CUT)
+  if (pos < KEY_LIMIT) {
+    const whole = take(head + pos + tail)
+    out.copy(whole, head, 0, pos)
+    return whole
+  }
+  const key = take(head + KEY_LIMIT + tail)
+  out.copy(key, head, 0, CUT)
+  createHash('sha256')
+    .update(out.subarray(0, pos))
+    .digest()
+    .copy(key, head + CUT)
   return key
 }
 
@@ -315,101 +348,3 @@ function firstByte(value: Value): number {
 export const LOWEST = new Edge(0x02)
 /** Above every value. */
 export const HIGHEST = new Edge(0xf8)
-
-/** What an index over some paths holds for one document. */
-export type IndexValues = { tuples: Value[][]; multikey: boolean }
-
-/**
- * The index entries of a document: one tuple of values per combination MongoDB would index. Missing is null, an empty
- * array undefined (BSON's), an array gives one entry per distinct element.
- * @throws MongoError 171 when two paths run through different arrays, 16746 on an ambiguous numeric field name.
- */
-export function indexValues(doc: Doc, paths: readonly string[]): IndexValues {
-  const plain: Value[] = []
-  for (const path of paths) {
-    const value = path.includes('.') ? undefined : doc.get(path)
-    if (Array.isArray(value) || path.includes('.')) return expandAll(doc, paths)
-    plain.push(value ?? null)
-  }
-  return { tuples: [plain], multikey: false }
-}
-
-function expandAll(doc: Doc, paths: readonly string[]): IndexValues {
-  const result: IndexValues = { tuples: [], multikey: false }
-  expand(
-    paths.map((path) => ({ from: doc as Value | undefined, rest: path.split('.'), path })),
-    result
-  )
-  if (result.tuples.length > 1) {
-    const seen = new Set<string>()
-    const ones = paths.map(() => 1 as const)
-    result.tuples = result.tuples.filter((tuple) => {
-      const key = Buffer.from(encodeKey(tuple, ones)).toString('latin1')
-      return !seen.has(key) && seen.add(key) !== undefined
-    })
-  }
-  return result
-}
-
-type Branch = { from: Value | undefined; rest: string[]; path: string }
-
-// Follows each branch to its value or to the first array on its way; then lets all branches that met the same array run
-// through its elements together.
-function expand(branches: Branch[], result: IndexValues): void {
-  let array: Value[] | undefined
-  let arrayPath = ''
-  const walked = branches.map((branch) => {
-    let { from, rest } = branch
-    for (;;) {
-      if (Array.isArray(from)) {
-        const position = rest.length > 0 ? indexOf(rest[0]!) : -1
-        if (position >= 0) {
-          if (from.some((item) => isDoc(item) && item.has(rest[0]!)))
-            throw new MongoError(
-              16746,
-              'Ambiguous field name found in array (do not use numeric field names in embedded elements in an array)'
-            )
-          from = from[position]
-          rest = rest.slice(1)
-          continue
-        }
-        if (array !== undefined && array !== from)
-          throw new MongoError(171, `cannot index parallel arrays [${branch.path.split('.').pop()}] [${arrayPath}]`)
-        array = from
-        arrayPath = branch.path.split('.').pop()!
-        return { from: from as Value, rest, path: branch.path, open: true }
-      }
-      if (rest.length === 0) return { from, rest, path: branch.path, open: false }
-      from = isDoc(from) ? from.get(rest[0]!) : undefined
-      rest = rest.slice(1)
-    }
-  })
-  if (array === undefined) {
-    result.tuples.push(walked.map(({ from }) => (from === undefined ? null : from)))
-    return
-  }
-  result.multikey = true
-  const fixed = (value: Value | undefined, path: string): Branch => ({ from: value, rest: [], path })
-  if ((array as Value[]).length === 0) {
-    result.tuples.push(
-      walked.map(({ from, rest, open }) => (!open ? (from ?? null) : rest.length === 0 ? UNDEFINED : null))
-    )
-    return
-  }
-  for (const item of array as Value[]) {
-    const wrapped = walked.map(({ from, rest, path, open }): Branch => {
-      if (!open) return fixed(from, path)
-      if (rest.length === 0) return { from: new Leaf(item) as unknown as Value, rest, path }
-      return isDoc(item) ? { from: item, rest, path } : fixed(null, path)
-    })
-    const part: IndexValues = { tuples: [], multikey: false }
-    expand(wrapped, part)
-    for (const tuple of part.tuples)
-      result.tuples.push(tuple.map((value) => (value instanceof Leaf ? value.value : value)))
-  }
-}
-
-// An array's element that is itself an array is indexed whole, so it must not be expanded again.
-class Leaf {
-  constructor(readonly value: Value) {}
-}

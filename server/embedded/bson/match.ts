@@ -5,7 +5,7 @@ import type { FilterNode } from './filter-node.js'
 import { elementTest, type ValueTest } from './match-values.js'
 import { parseFilter } from './parse-filter.js'
 import { indexOf, segmentsOf } from './path.js'
-import { rawPath, walkRaw } from './raw.js'
+import { rawPath, walkRaw, type RawPath } from './raw.js'
 import { isDoc, isTruthy, type Value } from './value.js'
 
 export type { Comparison, FilterNode } from './filter-node.js'
@@ -67,9 +67,22 @@ function walk(value: Value | undefined, segments: string[], at: number, test: Va
   return test(undefined)
 }
 
+const paths = new Map<string, { segments: string[]; prepared: RawPath }>()
+const PATHS = 1_000
+
+// Filters of one kind come again and again: their paths are cut and encoded once.
+function preparedPath(path: string): { segments: string[]; prepared: RawPath } {
+  let known = paths.get(path)
+  if (!known) {
+    known = { segments: path === '' ? [''] : segmentsOf(path), prepared: rawPath(path) }
+    if (paths.size >= PATHS) paths.clear()
+    if (path.length <= 100) paths.set(path, known)
+  }
+  return known
+}
+
 function leaf(path: string, test: ValueTest, whole = false): Test {
-  const segments = path === '' ? [''] : segmentsOf(path)
-  const prepared = rawPath(path)
+  const { segments, prepared } = preparedPath(path)
   if (segments.length === 1) {
     const name = segments[0]!
     return (source) => {

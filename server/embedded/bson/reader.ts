@@ -199,6 +199,32 @@ function readDoc(buf: Buffer, start: number, end: number, depth: number, only?: 
   return doc
 }
 
+/** Some top-level fields of a document, in stored order, and where each of them begins and ends in its bytes, two by two. */
+export type PartialDoc = { doc: Doc; places: number[] }
+
+/** Decodes the named top-level fields and remembers where they lie, for `encodeChanges`; null when one occurs twice. */
+export function decodePart(raw: Uint8Array, fields: ReadonlySet<string>): PartialDoc | null {
+  const buf = asBuffer(raw)
+  const stop = bounds(buf, 0, buf.length, 0)
+  const doc: Doc = new Map()
+  const places: number[] = []
+  let at = 4
+  while (at < stop) {
+    const start = at
+    const tag = buf[at]!
+    const name = readName(buf, at + 1, stop)
+    at = nameEnd
+    const size = valueLength(buf, tag, at, stop)
+    if (fields.has(name)) {
+      if (doc.has(name)) return null
+      doc.set(name, readValue(buf, tag, at, size, 0))
+      places.push(start, at + size)
+    }
+    at += size
+  }
+  return { doc, places }
+}
+
 function readArray(buf: Buffer, start: number, end: number, depth: number): Value[] {
   const stop = bounds(buf, start, end, depth)
   const items: Value[] = []

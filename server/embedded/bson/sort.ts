@@ -1,7 +1,7 @@
 import { compareValues } from './compare.js'
 import { badValue } from './errors.js'
 import { MongoError } from './errors.js'
-import { indexValues } from './keys.js'
+import { indexValues } from './index-values.js'
 import { isNumber, toNumber, type Doc, type Value } from './value.js'
 
 /** A sort specification, ready to order documents as MongoDB does (missing as null, arrays by their least or greatest). */

@@ -5,7 +5,7 @@ import { compileFilter } from './match.js'
 import { getPath } from './path.js'
 import { show } from './show.js'
 import { compileSort } from './sort.js'
-import { addLeaf, pathSegments, type Leaf, type UpdateContext, type UpdateNode } from './update-tree.js'
+import { pathSegments, type Leaf, type UpdateContext } from './update-tree.js'
 import { BSONRegExp, isDoc, isNumber, Timestamp, toInteger, toNumber, typeName } from './value.js'
 import type { Value } from './value.js'
 
@@ -201,7 +201,7 @@ function pop(operand: Value): Leaf {
   })
 }
 
-function addRename(root: UpdateNode, from: string, operand: Value): void {
+function renaming(from: string, operand: Value): Placed[] {
   if (typeof operand !== 'string')
     throw badValue(`The 'to' field for $rename must be a string: ${from}: ${show(operand)}`)
   const [source, target] = [pathSegments(from), pathSegments(operand)]
@@ -220,19 +220,23 @@ function addRename(root: UpdateNode, from: string, operand: Value): void {
           `The ${which} field cannot be an array element, '${path}' in doc with _id: ${show(original.get('_id'))} has an array field called '${segments[i - 1]}'`
         )
   }
-  addLeaf(root, from, {
+  const leave: Leaf = {
     active,
     creates: false,
     apply: (_current, context) => void noArray(source, 'source', from, context)
-  })
-  addLeaf(root, operand, {
+  }
+  const arrive: Leaf = {
     active,
     creates: true,
     apply(_current, context) {
       noArray(target, 'destination', operand, context)
       return getPath(context.original, source)
     }
-  })
+  }
+  return [
+    { path: from, leaf: leave },
+    { path: operand, leaf: arrive }
+  ]
 }
 
 type Build = (operand: Value, path: string, now: Date) => Leaf
@@ -257,8 +261,11 @@ const BUILDERS: Record<string, Build> = {
 /** The update operators this store carries out. */
 export const UPDATE_OPERATORS: readonly string[] = [...Object.keys(BUILDERS), '$rename']
 
-/** Adds one operator's fields to the tree. @throws MongoError 9 for an unknown operator, others for bad operands. */
-export function addOperator(root: UpdateNode, name: string, fields: Value, now: Date): void {
+/** Where an operator is put, and the operator. */
+export type Placed = { path: string; leaf: Leaf }
+
+/** One operator's fields as leaves, in their order. @throws MongoError 9 for an unknown operator, others for bad operands. */
+export function leavesOf(name: string, fields: Value, now: Date, into: Placed[]): void {
   const build = Object.hasOwn(BUILDERS, name) ? BUILDERS[name] : undefined
   if (build === undefined && name !== '$rename')
     throw failedToParse(
@@ -269,7 +276,7 @@ export function addOperator(root: UpdateNode, name: string, fields: Value, now: 
       `Modifiers operate on fields but we found type ${typeName(fields)} instead. For example: {$mod: {<field>: ...}} not {${name}: ${show(fields)}}`
     )
   for (const [path, operand] of fields) {
-    if (build === undefined) addRename(root, path, operand)
-    else addLeaf(root, path, build(operand, path, now))
+    if (build === undefined) into.push(...renaming(path, operand))
+    else into.push({ path, leaf: build(operand, path, now) })
   }
 }

@@ -10,6 +10,8 @@ export type UpdateContext = {
   original: Doc
   isInsert: boolean
   positional: number | undefined
+  /** The operators, by the number their node has. */
+  leaves: readonly Leaf[]
 }
 
 /** One operator at one path. `apply` gets the present value (undefined: missing) and returns the new one, or undefined. */
@@ -21,13 +23,16 @@ export type Leaf = {
   apply(current: Value | undefined, context: UpdateContext, path: string): Value | undefined
 }
 
-/** All operators of an update, merged by path. */
-export type UpdateNode = { leaf?: Leaf; children: Map<string, UpdateNode> }
+/**
+ * The paths of an update, merged, each with the number of its operator: many updates differ in their operands only, and
+ * share one tree.
+ */
+export type UpdateNode = { leaf: number | undefined; children: Map<string, UpdateNode> }
 
-export const emptyNode = (): UpdateNode => ({ children: new Map() })
+export const emptyNode = (): UpdateNode => ({ leaf: undefined, children: new Map() })
 
-/** Puts an operator at its path. @throws MongoError 40 when two operators meet, 56 on empty names, 52 on `$` names. */
-export function addLeaf(root: UpdateNode, path: string, leaf: Leaf): void {
+/** Puts operator number `leaf` at its path. @throws MongoError 40 when two operators meet, 56 on empty names, 52 on `$` names. */
+export function addLeaf(root: UpdateNode, path: string, leaf: number): void {
   const segments = pathSegments(path)
   let node = root
   segments.forEach((segment, i) => {
@@ -72,13 +77,16 @@ export function sortTree(node: UpdateNode): void {
 }
 
 const isActive = (node: UpdateNode, context: UpdateContext): boolean => {
-  if (node.leaf !== undefined) return node.leaf.active?.(context) ?? true
+  if (node.leaf !== undefined) return context.leaves[node.leaf]!.active?.(context) ?? true
   for (const child of node.children.values()) if (isActive(child, context)) return true
   return false
 }
 
 const creates = (node: UpdateNode, context: UpdateContext): boolean => {
-  if (node.leaf !== undefined) return node.leaf.creates && (node.leaf.active?.(context) ?? true)
+  if (node.leaf !== undefined) {
+    const leaf = context.leaves[node.leaf]!
+    return leaf.creates && (leaf.active?.(context) ?? true)
+  }
   for (const child of node.children.values()) if (creates(child, context)) return true
   return false
 }
@@ -97,8 +105,9 @@ export function applyNode(
 ): Value | undefined {
   if (!isActive(node, context)) return value
   if (node.leaf !== undefined) {
-    if (value === undefined && !node.leaf.creates) return undefined
-    const next = node.leaf.apply(value, context, path)
+    const leaf = context.leaves[node.leaf]!
+    if (value === undefined && !leaf.creates) return undefined
+    const next = leaf.apply(value, context, path)
     return identicalValues(next, value) ? value : next
   }
   if (Array.isArray(value)) return applyToArray(node, value, path, context, filters)

@@ -5,8 +5,8 @@ import { badValue, failedToParse, MongoError } from './errors.js'
 import type { FilterNode } from './filter-node.js'
 import { compileFilter, type Filter } from './match.js'
 import { show } from './show.js'
-import { addOperator } from './update-operators.js'
-import { applyNode, emptyNode, sortTree, type UpdateNode } from './update-tree.js'
+import { leavesOf, type Placed } from './update-operators.js'
+import { addLeaf, applyNode, emptyNode, sortTree, type UpdateNode } from './update-tree.js'
 import { BSONRegExp, isDoc, type Doc, type Value } from './value.js'
 
 /** What a compiled update needs to know about the document at hand. */
@@ -22,6 +22,8 @@ export type Updater = {
   kind: 'modifiers' | 'replacement' | 'pipeline'
   /** Whether `$` occurs in it, so that the caller must find the matched array position. */
   positional: boolean
+  /** The top-level fields it reads and writes, so that it may be applied to these alone; null: any. `_id` is among them. */
+  fields: readonly string[] | null
   /** The changed document; `doc` itself is left alone and shares unchanged parts. `changed` is false for the same bytes. */
   apply(doc: Doc, target?: UpdateTarget): { doc: Doc; changed: boolean }
 }
@@ -50,9 +52,10 @@ function guardId(before: Doc, after: Doc, message: (next: Value | undefined) => 
 }
 
 function modifiers(update: Doc, options: UpdateOptions): Updater {
-  const root = emptyNode()
-  for (const [name, fields] of update) addOperator(root, name, fields, options.now)
-  sortTree(root)
+  const placed: Placed[] = []
+  for (const [name, fields] of update) leavesOf(name, fields, options.now, placed)
+  const leaves = placed.map(({ leaf }) => leaf)
+  const { root, fields } = treeOf(placed)
   const filters = arrayFilters(options)
   const used = new Set<string>()
   const positional = checkPositions(root, '', filters, used)
@@ -62,14 +65,38 @@ function modifiers(update: Doc, options: UpdateOptions): Updater {
   return {
     kind: 'modifiers',
     positional,
+    fields,
     apply(doc, target = {}) {
-      const context = { original: doc, isInsert: target.isInsert === true, positional: target.positional }
+      const context = { original: doc, isInsert: target.isInsert === true, positional: target.positional, leaves }
       const next = applyNode(root, doc, '', context, filters) as Doc
       if (next === doc) return { doc, changed: false }
       guardId(doc, next, () => "Performing an update on the path '_id' would modify the immutable field '_id'")
       return { doc: next, changed: true }
     }
   }
+}
+
+type Tree = { paths: string[]; root: UpdateNode; fields: readonly string[] }
+
+/** Trees made lately. The statements of one bulk mostly name the same paths in the same order. */
+const trees: Tree[] = []
+const TREES = 8
+
+function treeOf(placed: Placed[]): Tree {
+  for (const tree of trees) {
+    if (tree.paths.length === placed.length && tree.paths.every((path, i) => path === placed[i]!.path)) return tree
+  }
+  const root = emptyNode()
+  placed.forEach(({ path }, i) => addLeaf(root, path, i))
+  sortTree(root)
+  const tree: Tree = {
+    paths: placed.map(({ path }) => path),
+    root,
+    fields: [...new Set(['_id', ...root.children.keys()])]
+  }
+  if (trees.length >= TREES) trees.pop()
+  trees.unshift(tree)
+  return tree
 }
 
 function arrayFilters({ arrayFilters = [], let: variables, now }: UpdateOptions): Map<string, Filter> {
@@ -130,6 +157,7 @@ function replacement(update: Doc, options: UpdateOptions): Updater {
   return {
     kind: 'replacement',
     positional: false,
+    fields: null,
     apply(doc) {
       const id = doc.get('_id')
       const next: Doc = new Map()
@@ -153,6 +181,7 @@ function pipeline(stages: Doc[], options: UpdateOptions): Updater {
   return {
     kind: 'pipeline',
     positional: false,
+    fields: null,
     apply(doc) {
       const next = run(doc)
       guardId(doc, next, (given) =>

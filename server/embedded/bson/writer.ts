@@ -1,6 +1,7 @@
 import { type Binary, type BSONRegExp, type Decimal128, Double, type ObjectId, type Timestamp } from 'bson'
 import { MongoError } from './errors.js'
-import { MAX_DEPTH } from './reader.js'
+import { asBuffer, MAX_DEPTH, type PartialDoc } from './reader.js'
+import { take } from './slab.js'
 import { typeTag, type Doc, type Opaque, type Value } from './value.js'
 
 let out = Buffer.allocUnsafeSlow(64 * 1024)
@@ -159,7 +160,43 @@ function writeDoc(doc: Doc, depth: number): void {
 export function encode(doc: Doc): Uint8Array {
   pos = 0
   writeDoc(doc, 0)
-  const bytes = Buffer.allocUnsafeSlow(pos)
+  return written()
+}
+
+/**
+ * A document's bytes with some of its top-level fields changed, as if all of it had been decoded, changed and encoded:
+ * `after` is `before` with values replaced, removed or added. Every other byte is copied.
+ */
+export function encodeChanges(raw: Uint8Array, before: PartialDoc, after: Doc): Uint8Array {
+  const source = asBuffer(raw)
+  pos = 0
+  const start = open(0)
+  let copied = 4
+  let i = 0
+  for (const [name, value] of before.doc) {
+    const from = before.places[i]!
+    const to = before.places[i + 1]!
+    i += 2
+    const next = after.get(name)
+    if (next === value) continue
+    copy(source, copied, from)
+    if (next !== undefined) writeElement(name, next, 0)
+    copied = to
+  }
+  copy(source, copied, source.length - 1)
+  for (const [name, value] of after) if (!before.doc.has(name)) writeElement(name, value, 0)
+  close(start)
+  return written()
+}
+
+function copy(source: Buffer, from: number, to: number): void {
+  room(to - from)
+  source.copy(out, pos, from, to)
+  pos += to - from
+}
+
+function written(): Uint8Array {
+  const bytes = take(pos)
   out.copy(bytes, 0, 0, pos)
   if (out.length > 4 * 1024 * 1024) out = Buffer.allocUnsafeSlow(64 * 1024)
   return bytes

@@ -5,7 +5,7 @@ import type { Doc, Value } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
 import { compileFilter } from '../bson/match.js'
 import type { Filter } from '../bson/match.js'
-import { isDoc, isNumber } from '../bson/value.js'
+import { isDoc, isNumber, toInteger } from '../bson/value.js'
 import type { CollectionEntry } from '../storage/catalog.js'
 import type { Pause, Query } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
@@ -79,7 +79,8 @@ export function planPipeline(
   let rest = isDoc(first) ? stages.slice(1) : stages
   const sort = rest[0]?.get('$sort')
   const order = isDoc(sort) && sort.size > 0 ? compileOrder(sort) : null
-  const query = { filter, hint, order, skip: 0, limit: 0, limited: rest[1]?.has('$limit') ?? false, pauses: true }
+  const wanted = toInteger(rest[1]?.get('$limit')) ?? 0
+  const query = { filter, hint, order, skip: 0, limit: 0, wanted, pauses: true }
   const selected = entry ? select(store, entry, query) : null
   const examined = selected?.examined ?? { keys: 0, documents: 0 }
   const sorted = order !== null && selected !== null && selected.ordered

@@ -9,7 +9,7 @@ import type { Command, CommandSpec, Engine } from './command.js'
 import { compileOrder, firstMatch, letField, projectOne } from './query.js'
 import { parseFilter, parseUpdate, updateFound, upsert } from './write.js'
 
-type Answer = { value: Doc | null; n: number; updatedExisting?: boolean; upserted?: Value }
+type Answer = { value: Uint8Array | null; n: number; updatedExisting?: boolean; upserted?: Value }
 
 async function findAndModify({ store }: Engine, command: Command): Promise<Reply> {
   const { body, db, now } = command
@@ -39,22 +39,23 @@ async function findAndModify({ store }: Engine, command: Command): Promise<Reply
     if (!entry || !found) {
       if (!updater || !upserts) return { value: null, n: 0, ...(updater ? { updatedExisting: false } : {}) }
       const made = upsert(store, db, collection, filter, updater)
-      return { value: wantsNew ? made : null, n: 1, updatedExisting: false, upserted: made.get('_id') as Value }
+      const id = made.get('_id') as Value
+      return { value: wantsNew ? encode(made) : null, n: 1, updatedExisting: false, upserted: id }
     }
     if (!updater) {
-      const doc = decode(found.raw)
-      store.records.remove(entry, found.record, { raw: found.raw, doc })
-      return { value: doc, n: 1 }
+      store.records.remove(entry, found.record, { raw: found.raw, doc: decode(found.raw) })
+      return { value: found.raw, n: 1 }
     }
-    const { before, after } = updateFound(store, entry, found, filter, updater)
-    return { value: wantsNew ? after : before, n: 1, updatedExisting: true }
+    const { after } = updateFound(store, entry, found, filter, updater)
+    return { value: wantsNew ? after : found.raw, n: 1, updatedExisting: true }
   })
 
-  const shown = answer.value && projection ? projectOne(projection, filter, answer.value) : answer.value
+  const { value } = answer
+  const shown = value && projection ? encode(projectOne(projection, filter, decode(value))) : value
   const last: Doc = new Map([['n', answer.n as Value]])
   if (answer.updatedExisting !== undefined) last.set('updatedExisting', answer.updatedExisting)
   if (answer.upserted !== undefined) last.set('upserted', answer.upserted)
-  return { lastErrorObject: new Raw(encode(last)), value: shown ? new Raw(encode(shown)) : null }
+  return { lastErrorObject: new Raw(encode(last)), value: shown ? new Raw(shown) : null }
 }
 
 export const findAndModifyCommands: Record<string, CommandSpec> = {

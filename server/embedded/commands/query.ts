@@ -63,7 +63,7 @@ export function select(
   const plan: Plan =
     typeof order === 'string'
       ? { kind: 'scan', reverse: order === 'reverse' }
-      : store.plan(entry, { ...selection, sort, limited: selection.limited ?? limit > 0 })
+      : store.plan(entry, { ...selection, sort, wanted: selection.wanted ?? (limit > 0 ? skip + limit : 0) })
   const ordered = !sort || (plan.kind === 'index' && plan.sorted)
   const matches = store.matches(entry, selection, plan, examined)
   const sorted = sort && !ordered ? sortMatches(matches, sort, limit > 0 ? skip + limit : 0) : matches
@@ -114,9 +114,11 @@ export function* project(
   projection: Projection | null,
   filter: Filter
 ): Generator<Uint8Array | Pause> {
+  const fields = projection?.positional ? undefined : projection?.fields
   for (const found of matches) {
     if (typeof found === 'symbol') yield found
-    else yield projection ? encode(projectOne(projection, filter, decode(found.raw))) : found.raw
+    else if (!projection) yield found.raw
+    else yield encode(projectOne(projection, filter, fields ? decodeFields(found.raw, fields) : decode(found.raw)))
   }
 }
 
@@ -126,7 +128,10 @@ export function projectOne(projection: Projection, filter: Filter, doc: Doc): Do
 
 /** The first record selected, outside of any event loop turn; for use inside write jobs. */
 export function firstMatch(store: Store, entry: CollectionEntry, selection: Selection): Found | null {
-  for (const found of select(store, entry, { ...selection, limit: 1, limited: true, pauses: false }).matches) {
+  const { filter, hint, order, skip } = selection
+  const direct = hint || order || skip ? undefined : store.byId(entry, filter)
+  if (direct !== undefined) return direct
+  for (const found of select(store, entry, { ...selection, limit: 1, wanted: 1, pauses: false }).matches) {
     if (typeof found !== 'symbol') return found
   }
   return null

@@ -26,6 +26,9 @@ import type { Statement, Step } from './write.js'
 
 const STATEMENT_FIELDS = ['q', 'u', 'c', 'multi', 'upsert', 'arrayFilters', 'hint', 'collation']
 
+/** How many documents an update of many keeps between finding and changing them. */
+const READ_AT_ONCE = 1_000
+
 async function update(engine: Engine, command: Command): Promise<Reply> {
   const collection = collectionOf(command)
   const vars = letField(command, 'update.let')
@@ -82,24 +85,34 @@ function statementOf(store: Store, command: Command, collection: string, spec: D
   return (until, resume) => {
     const entry = target()
     // All that match now, before the first is changed: a change may move a document ahead of the scan.
-    const records = (resume as number[] | undefined) ?? (entry ? matching(store, entry, filter, hint) : [])
-    if (records.length === 0 && resume === undefined && upserts) return insertIt()
-    return entry ? updateMany(store, entry, records, filter, updater, until) : { n: 0, modified: 0 }
+    const targets: Targets = resume
+      ? { records: resume as number[], read: [] }
+      : entry
+        ? matching(store, entry, filter, hint)
+        : { records: [], read: [] }
+    if (targets.records.length === 0 && resume === undefined && upserts) return insertIt()
+    return entry ? updateMany(store, entry, targets, filter, updater, until) : { n: 0, modified: 0 }
   }
 }
 
-function matching(store: Store, entry: CollectionEntry, filter: Filter, hint: string | Doc | null): number[] {
+/** The records to update, and what the first of them were read as in this very transaction. */
+type Targets = { records: number[]; read: Buffer[] }
+
+function matching(store: Store, entry: CollectionEntry, filter: Filter, hint: string | Doc | null): Targets {
   const records: number[] = []
+  const read: Buffer[] = []
   for (const found of select(store, entry, { filter, hint, order: null, skip: 0, limit: 0, pauses: false }).matches) {
-    if (typeof found !== 'symbol') records.push(found.record)
+    if (typeof found === 'symbol') continue
+    records.push(found.record)
+    if (read.length < READ_AT_ONCE) read.push(found.raw)
   }
-  return records
+  return { records, read }
 }
 
 function updateMany(
   store: Store,
   entry: CollectionEntry,
-  records: number[],
+  { records, read }: Targets,
   filter: Filter,
   updater: Updater,
   until: number
@@ -107,8 +120,8 @@ function updateMany(
   let n = 0
   let modified = 0
   for (let i = 0; i < records.length; i++) {
-    const raw = store.records.get(entry, records[i])
-    if (raw !== undefined && filter.testRaw(raw)) {
+    const raw = read[i] ?? store.records.get(entry, records[i])
+    if (raw !== undefined && (i < read.length || filter.testRaw(raw))) {
       n++
       if (updateFound(store, entry, { record: records[i], raw }, filter, updater).changed) modified++
     }

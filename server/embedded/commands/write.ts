@@ -1,6 +1,6 @@
 import { ObjectId } from 'bson'
 import { compareValues } from '../bson/compare.js'
-import { decode, encode } from '../bson/document.js'
+import { decode, decodePart, encode, encodeChanges } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
 import { compileFilter, type Filter } from '../bson/match.js'
@@ -8,6 +8,7 @@ import { compileUpdate, upsertBase, type Updater } from '../bson/update.js'
 import { isDoc, isNumber, toInteger, typeName } from '../bson/value.js'
 import { MAX_BATCH_STATEMENTS } from '../wire/frames.js'
 import type { CollectionEntry } from '../storage/catalog.js'
+import { fieldsToKeep } from '../storage/records.js'
 import type { Found } from '../storage/scan.js'
 import type { Store } from '../storage/store.js'
 import { Raw } from '../wire/raw.js'
@@ -16,7 +17,7 @@ import { docsField, flagField } from './command.js'
 import type { Command } from './command.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
-const SLICE_MS = 10
+const SLICE_MS = 20
 
 /** The refused statements, as a write command reports them; nothing when there are none. */
 export function writeErrors({ errors }: Outcome): Reply {
@@ -69,15 +70,19 @@ export async function runStatements(
 ): Promise<Outcome> {
   const total: Outcome = { n: 0, modified: 0, upserted: [], errors: [] }
   let position: { at: number; resume: unknown } = { at: 0, resume: undefined }
+  const durable: Promise<void>[] = []
   while (position.at < statements.length) {
     const from = position
-    const { next, done } = await store.env.write(() => runSome(statements, ordered, from))
+    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from))
+    const { next, done } = value
     position = next
+    durable.push(flushed)
     total.n += done.n
     total.modified += done.modified
     total.upserted.push(...done.upserted)
     total.errors.push(...done.errors)
   }
+  await Promise.all(durable)
   return total
 }
 
@@ -167,27 +172,29 @@ function refuseDollarFields(id: Doc): void {
   }
 }
 
-/** Applies an update to one record; `null` when it changed nothing. @throws MongoError */
+/** Applies an update to one record; gives its bytes after that. @throws MongoError */
 export function updateFound(
   store: Store,
   entry: CollectionEntry,
   found: Found,
   filter: Filter,
   updater: Updater
-): { before: Doc; after: Doc; changed: boolean } {
-  const before = decode(found.raw)
+): { after: Uint8Array; changed: boolean } {
+  // Modifiers name the fields they touch: the others are neither decoded nor encoded, nor are their indexes looked at.
+  const part = updater.fields && !updater.positional ? decodePart(found.raw, fieldsToKeep(entry, updater.fields)) : null
+  const before = part ? part.doc : decode(found.raw)
   const positional = updater.positional ? filter.arrayIndex(before) : undefined
   const { doc, changed } = updater.apply(before, { positional, isInsert: false })
-  if (!changed) return { before, after: before, changed: false }
+  if (!changed) return { after: found.raw, changed: false }
   const id = before.get('_id') as Value
   const newId = doc.get('_id')
   if (newId === undefined || compareValues(id, newId) !== 0) {
     throw new MongoError(66, "Performing an update on the path '_id' would modify the immutable field '_id'")
   }
-  const raw = encode(doc)
-  if (Buffer.compare(raw, found.raw) === 0) return { before, after: before, changed: false }
+  const raw = part ? encodeChanges(found.raw, part, doc) : encode(doc)
+  if (Buffer.compare(raw, found.raw) === 0) return { after: found.raw, changed: false }
   store.records.replace(entry, found.record, { raw: found.raw, doc: before }, raw, doc)
-  return { before, after: doc, changed: true }
+  return { after: raw, changed: true }
 }
 
 /** Inserts what an upsert makes of its filter and update; returns the new document. @throws MongoError */

@@ -4,7 +4,7 @@ import { createCatalog } from './catalog.js'
 import type { CollectionEntry } from './catalog.js'
 import { openEnv } from './env.js'
 import type { Env } from './env.js'
-import { entriesOf, entryKey, prefixKey, recordOfKey, recordOfValue } from './records.js'
+import { entriesOf, prefixKey, recordOfKey, recordOfValue } from './records.js'
 
 /** What is wrong in a store, in words; empty when all is well. */
 export type CheckResult = { collections: number; documents: number; errors: string[] }
@@ -30,9 +30,9 @@ export function checkCollection(env: Env, entry: CollectionEntry) {
       const doc = decode(value)
       for (const index of entry.indexes) {
         if (!index.ready) continue
-        for (const part of entriesOf(index, doc).keys) {
+        for (const part of entriesOf(index, doc, record).keys) {
           expected.set(index.id, (expected.get(index.id) ?? 0) + 1)
-          const held = env.idx.get(entryKey(index, part, record))
+          const held = env.idx.get(part)
           if (held === undefined) note(`index ${index.name} lacks an entry of record ${record}`)
           else if (index.unique && recordOfValue(held) !== record)
             note(`index ${index.name} names another record than ${record}`)

@@ -2,18 +2,31 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, ABORT } from 'lmdb'
 import type { Database, RootDatabase } from 'lmdb'
+import { take } from '../bson/slab.js'
 import { explainStoreError } from './store-error.js'
 
 /** When a write is answered: once it is on the disk, or once it is committed and would survive this process's death only. */
 export type Durability = 'flush' | 'commit'
 
 type Table = Database<Buffer, Buffer>
-type Job = { run: () => unknown; resolve: (value: any) => void; reject: (error: unknown) => void }
+type Job = {
+  run: () => unknown
+  /** true: whoever waits wants to go on after the commit, and waits for the disk later. */
+  early: boolean
+  resolve: (value: any) => void
+  reject: (error: unknown) => void
+}
+
+/** What a write did, committed; `durable` resolves when that is on the disk too. */
+export type Committed<T> = { value: T; durable: Promise<void> }
 
 /** Jobs of one transaction stop being taken from the queue after this long, so that answers do not wait for strangers. */
 const BATCH_MS = 25
+/** Transactions that may be on their way to the disk while the next one runs. */
+const FLUSHES = 2
 const CLOSE_MS = 3_000
 const CAUSE_MS = 500
+const NEVER_NEEDED = Promise.resolve()
 const MAP_BYTES = 64 * 2 ** 30
 
 export type Env = ReturnType<typeof openEnv>
@@ -49,6 +62,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   let queue: Job[] = []
   let running: Promise<void> | null = null
   let pending = 0
+  let flushing = 0
+  let lastFlush: Promise<void> = Promise.resolve()
   let closed = false
   let puts = 0
   let beforeCommit = () => {}
@@ -59,8 +74,9 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   async function runBatch(batch: Job[], alone: boolean): Promise<Job[]> {
     const outcomes: { job: Job; value?: unknown; error?: unknown }[] = []
     let broken: { job: Job; error: unknown } | null = null
+    let flushed: Promise<unknown> = NEVER_NEEDED
     try {
-      await root.childTransaction(() => {
+      const committed = root.childTransaction(() => {
         const until = performance.now() + BATCH_MS
         for (let i = 0; i < batch.length; i++) {
           if (i > 0 && performance.now() > until) {
@@ -82,52 +98,78 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
         beforeCommit()
         return null
       })
+      flushed = Promise.resolve(root.flushed) // asked for at once, this is the flush of this transaction
+      flushed.catch(() => {}) // it may fail with the commit, which says so itself
+      await committed
     } catch (error) {
       const cause = await commitCause(error)
       afterAbort()
-      for (const job of batch) finish(job, undefined, explainStoreError(dir, cause))
+      for (const job of batch) finish(job, undefined, explainStoreError(dir, cause), NEVER_NEEDED)
       return []
     }
     if (broken) {
       afterAbort()
       const { job: culprit, error } = broken as { job: Job; error: unknown }
       if (alone) {
-        finish(culprit, undefined, explainStoreError(dir, error))
+        finish(culprit, undefined, explainStoreError(dir, error), NEVER_NEEDED)
         return []
       }
       return batch
     }
     afterCommit()
-    const settle = () => {
-      for (const outcome of outcomes) finish(outcome.job, outcome.value, outcome.error)
+    if (durability === 'commit') {
+      for (const { job, value, error } of outcomes) finish(job, value, error, Promise.resolve())
+      return []
     }
-    if (durability === 'flush') {
-      // Waiting here lets the next transaction gather everyone who is waiting for this one.
-      try {
-        await root.flushed
-      } catch (error) {
-        for (const { job } of outcomes) finish(job, undefined, explainStoreError(dir, error))
-        return []
+    const durable = Promise.all([flushed, lastFlush]).then(
+      () => void flushing--,
+      (error) => {
+        flushing--
+        throw explainStoreError(dir, error)
       }
-    }
-    settle()
+    )
+    flushing++
+    lastFlush = durable.catch(() => {}) // whoever waits for it is told
+    const waiting = outcomes.filter(({ job, value, error }) => {
+      if (job.early) finish(job, value, error, durable)
+      return !job.early
+    })
+    durable.then(
+      () => {
+        for (const { job, value, error } of waiting) finish(job, value, error, durable)
+      },
+      (refusal) => {
+        for (const { job } of waiting) finish(job, undefined, refusal, durable)
+      }
+    )
     return []
   }
 
-  function finish(job: Job, value: unknown, error: unknown): void {
+  function finish(job: Job, value: unknown, error: unknown, durable: Promise<void>): void {
     pending--
-    if (error === undefined) job.resolve(value)
-    else job.reject(error)
+    if (error !== undefined) job.reject(error)
+    else job.resolve(job.early ? { value, durable } : value)
   }
 
   async function pump(): Promise<void> {
     while (queue.length > 0) {
+      // Waiting for an earlier flush lets this transaction gather everyone who comes meanwhile.
+      while (flushing >= FLUSHES) await lastFlush
       const batch = queue
       queue = []
       const again = await runBatch(batch, false)
       for (const job of again) await runBatch([job], true)
     }
     running = null
+  }
+
+  function enqueue(run: () => unknown, early: boolean): Promise<unknown> {
+    if (closed) return Promise.reject(new Error('the store is closed'))
+    return new Promise((resolve, reject) => {
+      pending++
+      queue.push({ run, early, resolve, reject })
+      running ??= pump()
+    })
   }
 
   return {
@@ -140,17 +182,22 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
      * Runs `job` inside a write transaction shared with others waiting, and resolves once it is durable. A job must look
      * before it writes: when it throws after its first put, the transaction is undone and the others are repeated.
      */
-    write<T>(run: () => T): Promise<T> {
-      if (closed) return Promise.reject(new Error('the store is closed'))
-      return new Promise<T>((resolve, reject) => {
-        pending++
-        queue.push({ run, resolve, reject })
-        running ??= pump()
-      })
-    },
+    write: <T>(run: () => T): Promise<T> => enqueue(run, false) as Promise<T>,
+    /** The same, but resolves at the commit: for work in several steps, which waits for the disk once, at its end. */
+    step: <T>(run: () => T): Promise<Committed<T>> => enqueue(run, true) as Promise<Committed<T>>,
     /** Makes everything committed so far visible to the reads that follow. */
     refresh(): void {
       root.resetReadTxn()
+    },
+    /** A value for use within this transaction: cut from shared memory, it must not be kept for long. */
+    read(table: Table, key: Buffer): Buffer | undefined {
+      const found = table.getBinaryFast(key) as (Buffer & { isGlobal?: boolean }) | undefined
+      if (found === undefined) return undefined
+      // lmdb's own buffer holds the value until the next read, and is longer than it.
+      const value = found.isGlobal ? found.subarray(0, (table as Table & { lastSize: number }).lastSize) : found
+      const bytes = take(value.length)
+      bytes.set(value)
+      return bytes
     },
     put(table: Table, key: Buffer, value: Buffer): void {
       puts++
@@ -174,6 +221,7 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
       closed = true
       const limit = timer(CLOSE_MS)
       if (running) await Promise.race([running, limit.promise])
+      await Promise.race([lastFlush, limit.promise])
       await Promise.race([Promise.resolve(root.close()).catch(() => {}), limit.promise])
       limit.clear()
     }

@@ -32,13 +32,17 @@ export type SortSpec = { paths: string[]; directions: (1 | -1)[] }
 export type PlanRequest = {
   node: FilterNode
   sort: SortSpec | null
-  /** true when few of the candidates are wanted, so that an order for nothing is worth much. */
-  limited: boolean
+  /** How many documents are wanted; 0: all. When they are few, an order for nothing is worth much. */
+  wanted: number
   hint: string | null
 }
 
-/** How many entries are counted to tell a narrow plan from a wide one. */
+/** How many entries are counted to tell a narrow plan from a wide one: at first, and when all are wide, up to the largest. */
 const PROBE = 48
+const PROBE_GROWTH = 8
+const LARGEST_PROBE = PROBE * PROBE_GROWTH ** 3
+/** Of a plan of very many spans about this many are counted. */
+const SPANS_COUNTED = 32
 
 /** Chooses how to find what a filter asks for. @throws MongoError 2 for a hint that names no usable index. */
 export function planQuery(env: Env, entry: CollectionEntry, request: PlanRequest): Plan {
@@ -67,7 +71,7 @@ export function planQuery(env: Env, entry: CollectionEntry, request: PlanRequest
   if (bounded.length > 0) {
     const best = narrowest(env, bounded, request)
     if (best.width < PROBE) return best.plan
-    return unionPlan(env, entry, wanted, request, best.plan) ?? best.plan
+    return unionPlan(env, entry, wanted, request, best) ?? best.plan
   }
   const union = unionPlan(env, entry, wanted, request, null)
   if (union) return union
@@ -139,27 +143,50 @@ function orderOf(index: IndexEntry, bounds: FieldBound[], sort: SortSpec): 'forw
   return reverse ? 'reverse' : 'forward'
 }
 
-/** The plan with the fewest entries to look at; among wide ones, the one that needs no sorting, then the best bounded. */
+/**
+ * The plan with the fewest entries to look at. Entries are counted up to a limit that grows until some plan stays below it,
+ * so that choosing costs a small part of what the choice saves. Ties go to the plan that needs no sorting, then to more
+ * bounded fields, then to an index that holds nothing but what the filter asks for.
+ */
 function narrowest(env: Env, plans: IndexPlan[], request: PlanRequest): { plan: IndexPlan; width: number } {
-  let best: { plan: IndexPlan; width: number; rank: number } | null = null
-  for (const plan of plans) {
-    const width = widthOf(env, plan)
-    const rank =
-      (plan.sorted && request.sort ? (request.limited ? 100 : 50) : 0) +
-      plan.bounded * 2 -
-      (plan.spans.length > 1 ? 1 : 0)
-    if (!best || width < best.width || (width === best.width && rank > best.rank)) best = { plan, width, rank }
+  let widths: number[] = []
+  for (let limit = PROBE; limit <= LARGEST_PROBE; limit *= PROBE_GROWTH) {
+    let enough = limit // nothing wider than the narrowest known needs to be counted
+    widths = plans.map((plan) => {
+      const width = Math.min(widthOf(env, plan, enough), readsOf(plan, request))
+      enough = Math.min(enough, width + 1)
+      return width
+    })
+    if (widths.some((width) => width < limit)) break
   }
-  return best!
+  let best = 0
+  for (let i = 1; i < plans.length; i++) {
+    const wins = widths[i] - widths[best] || rankOf(plans[best], request) - rankOf(plans[i], request)
+    if (wins < 0) best = i
+  }
+  return { plan: plans[best], width: widths[best] }
 }
 
-function widthOf(env: Env, plan: IndexPlan): number {
-  if (plan.spans.length >= PROBE) return plan.spans.length
+/** How many entries a walk will look at by experience: one in the order asked for ends when it has enough. */
+function readsOf(plan: IndexPlan, { sort, wanted }: PlanRequest): number {
+  return sort && plan.sorted && wanted > 0 ? Math.max(PROBE, wanted * 4) : Infinity
+}
+
+function rankOf(plan: IndexPlan, { sort, wanted }: PlanRequest): number {
+  const unsorted = sort && !plan.sorted ? (wanted > 0 ? 100 : 50) : 0
+  return plan.bounded * 4 + (plan.index.partial ? 1 : 0) - (plan.spans.length > 1 ? 2 : 0) - unsorted
+}
+
+/** How many entries lie in a plan's spans, at most `limit`; of many spans some are counted and speak for the others. */
+function widthOf(env: Env, plan: IndexPlan, limit: number): number {
+  const { spans } = plan
+  const step = Math.max(1, Math.floor(spans.length / SPANS_COUNTED))
   let width = 0
-  for (const span of plan.spans) {
-    if (span.point) width++
-    else width += env.idx.getKeysCount({ start: span.low, end: span.high, limit: PROBE - width })
-    if (width >= PROBE) return PROBE
+  for (let i = 0; i < spans.length; i += step) {
+    const { point, low, high } = spans[i]
+    if (point) width += step
+    else width += Math.max(1, env.idx.getKeysCount({ start: low, end: high, limit: limit - width })) * step
+    if (width >= limit) return limit
   }
   return width
 }
@@ -170,7 +197,7 @@ function unionPlan(
   entry: CollectionEntry,
   wanted: FilterNode[],
   request: PlanRequest,
-  instead: IndexPlan | null
+  instead: { plan: IndexPlan; width: number } | null
 ): Plan | null {
   for (const node of wanted) {
     if (node.op !== 'or') continue
@@ -186,7 +213,9 @@ function unionPlan(
       branches.push(plans.length === 1 ? plans[0] : narrowest(env, plans, { ...request, sort: null }).plan)
     }
     if (branches.length !== node.children.length) continue
-    if (instead && branches.reduce((sum, branch) => sum + widthOf(env, branch), 0) >= PROBE) return null
+    if (instead && branches.reduce((sum, branch) => sum + widthOf(env, branch, instead.width), 0) >= instead.width) {
+      return null
+    }
     return { kind: 'union', branches }
   }
   return null

@@ -3,7 +3,9 @@ import type { Filter } from '../bson/match.js'
 import { decode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { duplicateKey, MongoError } from '../bson/errors.js'
-import { encodeKey, indexValues, isTruncated } from '../bson/keys.js'
+import { indexValues } from '../bson/index-values.js'
+import { encodeKey, KEY_LIMIT } from '../bson/keys.js'
+import { take } from '../bson/slab.js'
 import { show } from '../bson/show.js'
 import { MAX_DOCUMENT_BYTES } from '../wire/frames.js'
 import type { Catalog, CollectionEntry, IndexEntry } from './catalog.js'
@@ -12,6 +14,7 @@ import { pathsOf } from './filters.js'
 
 const PRESENT = Buffer.from([1])
 const RECORD_BYTES = 6
+const PREFIX_BYTES = 4
 
 /** What is worked out once for an index: its paths, and the filters that decide which documents it holds. */
 export type IndexShape = {
@@ -54,7 +57,7 @@ function sparseFilter(paths: string[]): Filter {
 
 /** The key of a record: records of a collection lie together, in the order of their insertion. */
 export function recordKey(collection: number, record: number): Buffer {
-  const key = Buffer.allocUnsafe(4 + RECORD_BYTES)
+  const key = take(4 + RECORD_BYTES)
   key.writeUInt32BE(collection, 0)
   key.writeUIntBE(record, 4, RECORD_BYTES)
   return key
@@ -68,10 +71,11 @@ export function prefixKey(id: number): Buffer {
 }
 
 export const recordOfKey = (key: Buffer): number => key.readUIntBE(key.length - RECORD_BYTES, RECORD_BYTES)
-export const recordOfValue = (value: Buffer): number => value.readUIntBE(0, RECORD_BYTES)
+export const recordOfValue = (value: Buffer): number =>
+  (value[0] * 0x100 + value[1]) * 0x100000000 + value[2] * 0x1000000 + value[3] * 0x10000 + value[4] * 0x100 + value[5]
 
 function recordValue(record: number): Buffer {
-  const value = Buffer.allocUnsafe(RECORD_BYTES)
+  const value = take(RECORD_BYTES)
   value.writeUIntBE(record, 0, RECORD_BYTES)
   return value
 }
@@ -84,31 +88,45 @@ export function entryPrefix(index: IndexEntry, key: Uint8Array): Buffer {
   return whole
 }
 
-export function entryKey(index: IndexEntry, key: Uint8Array, record: number): Buffer {
-  if (index.unique) return entryPrefix(index, key)
-  const whole = Buffer.allocUnsafe(4 + key.length + RECORD_BYTES)
-  whole.writeUInt32BE(index.id, 0)
-  whole.set(key, 4)
-  whole.writeUIntBE(record, 4 + key.length, RECORD_BYTES)
-  return whole
-}
-
-/** What an index holds of one document. */
-export type Entries = { keys: Uint8Array[]; tuples: Value[][]; multikey: boolean; cut: boolean }
+/** What an index holds of one document: whole keys, with the index's number and, unless it is unique, the record's. */
+export type Entries = { keys: Buffer[]; tuples: Value[][]; multikey: boolean; cut: boolean }
 
 const NONE: Entries = { keys: [], tuples: [], multikey: false, cut: false }
 
-export function entriesOf(index: IndexEntry, doc: Doc): Entries {
+export function entriesOf(index: IndexEntry, doc: Doc, record: number): Entries {
   const shape = shapeOf(index)
   if (shape.holds && !shape.holds.test(doc)) return NONE
   const { tuples, multikey } = indexValues(doc, shape.paths)
+  const tail = index.unique ? 0 : RECORD_BYTES
   let cut = false
-  const keys = tuples.map((tuple) => {
-    const key = encodeKey(tuple, shape.directions)
-    cut ||= isTruncated(key)
-    return key
-  })
+  const keys: Buffer[] = []
+  for (const tuple of tuples) {
+    const key = encodeKey(tuple, shape.directions, PREFIX_BYTES, tail)
+    key.writeUInt32BE(index.id, 0)
+    if (tail > 0) key.writeUIntBE(record, key.length - tail, RECORD_BYTES)
+    cut ||= key.length - PREFIX_BYTES - tail >= KEY_LIMIT
+    keys.push(key)
+  }
   return { keys, tuples, multikey, cut }
+}
+
+const needs = new WeakMap<IndexEntry[], { count: number; sets: Map<string, ReadonlySet<string>> }>()
+
+/** `fields` and all others that must be known to keep the indexes when no more than `fields` change. */
+export function fieldsToKeep(entry: CollectionEntry, fields: readonly string[]): ReadonlySet<string> {
+  let known = needs.get(entry.indexes)
+  if (!known || known.count !== entry.indexes.length || known.sets.size > 1_000) {
+    needs.set(entry.indexes, (known = { count: entry.indexes.length, sets: new Map() }))
+  }
+  const name = fields.join('\0')
+  let set = known.sets.get(name)
+  if (!set) {
+    const touched = entry.indexes
+      .map((index) => shapeOf(index).fields)
+      .filter((all) => all.some((one) => fields.includes(one)))
+    known.sets.set(name, (set = new Set([...fields, ...touched.flat()])))
+  }
+  return set
 }
 
 export type Records = ReturnType<typeof createRecords>
@@ -129,8 +147,8 @@ export function createRecords(env: Env, catalog: Catalog) {
   function refuseDuplicates(entry: CollectionEntry, index: IndexEntry, entries: Entries, record: number): void {
     if (!index.unique) return
     for (let i = 0; i < entries.keys.length; i++) {
-      const holder = env.idx.get(entryPrefix(index, entries.keys[i]))
-      if (holder !== undefined && recordOfValue(holder) !== record) throw duplicateOf(entry, index, entries.tuples[i])
+      const holder = holderOf(env, entries.keys[i])
+      if (holder !== null && holder !== record) throw duplicateOf(entry, index, entries.tuples[i])
     }
   }
 
@@ -143,24 +161,24 @@ export function createRecords(env: Env, catalog: Catalog) {
       index.cut = true
       catalog.touch(entry)
     }
-    for (const key of entries.keys) {
-      env.put(env.idx, entryKey(index, key, record), index.unique ? recordValue(record) : PRESENT)
-    }
+    for (const key of entries.keys) env.put(env.idx, key, index.unique ? recordValue(record) : PRESENT)
   }
 
-  function removeEntries(index: IndexEntry, keys: Uint8Array[], record: number): void {
-    for (const key of keys) env.remove(env.idx, entryKey(index, key, record))
+  function removeEntries(keys: Buffer[]): void {
+    for (const key of keys) env.remove(env.idx, key)
   }
 
   return {
-    get: (entry: CollectionEntry, record: number): Buffer | undefined => env.recs.get(recordKey(entry.id, record)),
+    /** A document's bytes, for use within this transaction. */
+    get: (entry: CollectionEntry, record: number): Buffer | undefined =>
+      env.read(env.recs, recordKey(entry.id, record)),
 
     /** Takes a document in. It must have an `_id`. @throws MongoError 11000, 10334 */
     insert(entry: CollectionEntry, raw: Uint8Array, doc: Doc): number {
       refuseLarge(raw)
       const record = nextRecord(entry)
       const all = entry.indexes.map((index) => {
-        const entries = entriesOf(index, doc)
+        const entries = entriesOf(index, doc, record)
         refuseDuplicates(entry, index, entries, record)
         return entries
       })
@@ -184,15 +202,14 @@ export function createRecords(env: Env, catalog: Catalog) {
       const changes: { index: IndexEntry; before: Entries; after: Entries }[] = []
       for (const index of entry.indexes) {
         if (shapeOf(index).fields.every((field) => old.doc.get(field) === doc.get(field))) continue
-        const change = { index, before: entriesOf(index, old.doc), after: entriesOf(index, doc) }
+        const change = { index, before: entriesOf(index, old.doc, record), after: entriesOf(index, doc, record) }
         refuseDuplicates(entry, index, change.after, record)
         changes.push(change)
       }
       env.put(env.recs, recordKey(entry.id, record), raw as Buffer)
       for (const { index, before, after } of changes) {
-        const gone = before.keys.filter((key) => !after.keys.some((other) => Buffer.compare(key, other) === 0))
-        removeEntries(index, gone, record)
-        addEntries(entry, index, after, record)
+        removeEntries(without(before.keys, after.keys))
+        addEntries(entry, index, { ...after, keys: without(after.keys, before.keys) }, record)
       }
       if (raw.length !== old.raw.length) {
         entry.bytes += raw.length - old.raw.length
@@ -201,9 +218,9 @@ export function createRecords(env: Env, catalog: Catalog) {
     },
 
     remove(entry: CollectionEntry, record: number, old: { raw: Uint8Array; doc: Doc }): void {
-      const keys = entry.indexes.map((index) => entriesOf(index, old.doc).keys)
+      const keys = entry.indexes.map((index) => entriesOf(index, old.doc, record).keys)
       env.remove(env.recs, recordKey(entry.id, record))
-      entry.indexes.forEach((index, i) => removeEntries(index, keys[i], record))
+      for (const gone of keys) removeEntries(gone)
       entry.count--
       entry.bytes -= old.raw.length
       catalog.counted(entry)
@@ -211,11 +228,20 @@ export function createRecords(env: Env, catalog: Catalog) {
 
     /** Adds one document's entries to an index under construction. @throws MongoError 11000 */
     addToIndex(entry: CollectionEntry, index: IndexEntry, record: number, doc: Doc): void {
-      const entries = entriesOf(index, doc)
+      const entries = entriesOf(index, doc, record)
       refuseDuplicates(entry, index, entries, record)
       addEntries(entry, index, entries, record)
     }
   }
+}
+
+const without = (keys: Buffer[], others: Buffer[]): Buffer[] =>
+  keys.filter((key) => !others.some((other) => Buffer.compare(key, other) === 0))
+
+/** The record a unique index holds under a key, null when there is none. */
+export function holderOf(env: Env, key: Buffer): number | null {
+  const value = env.idx.getBinaryFast(key) // good until the next read, which is long enough
+  return value === undefined ? null : recordOfValue(value as Buffer)
 }
 
 function refuseLarge(raw: Uint8Array): void {

@@ -2,7 +2,7 @@ import { PAUSE } from '../aggregate/pipeline.js'
 import type { CollectionEntry } from './catalog.js'
 import type { Env } from './env.js'
 import type { IndexPlan, Plan, Span } from './planner.js'
-import { prefixKey, recordKey, recordOfKey, recordOfValue } from './records.js'
+import { holderOf, prefixKey, recordKey, recordOfKey, recordOfValue } from './records.js'
 
 /** A candidate: a record and its bytes. */
 export type Found = { record: number; raw: Buffer }
@@ -43,7 +43,9 @@ export function* runPlan(
         if (seen.has(record)) continue
         seen.add(record)
       }
-      const raw = env.recs.get(recordKey(entry.id, record))
+      const key = recordKey(entry.id, record)
+      // Without pauses this is a write, which forgets its documents soon; a cursor may keep some of them for long.
+      const raw = pauses ? env.recs.get(key) : env.read(env.recs, key)
       if (raw === undefined) continue // removed since its chunk was read
       examined.documents++
       yield { record, raw }
@@ -64,8 +66,8 @@ export function* walkIndex(
   for (const span of spans) {
     if (span.point) {
       examined.keys++
-      const holder = env.idx.get(span.point)
-      if (holder !== undefined) yield recordOfValue(holder)
+      const holder = holderOf(env, span.point)
+      if (holder !== null) yield holder
       if (watch.due()) yield* watch.pause(env)
       continue
     }

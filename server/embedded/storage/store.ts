@@ -1,6 +1,7 @@
 import { MongoError } from '../bson/errors.js'
-import type { Doc } from '../bson/document.js'
-import type { Filter } from '../bson/match.js'
+import type { Doc, Value } from '../bson/document.js'
+import { encodeKey, isTruncated } from '../bson/keys.js'
+import type { Filter, FilterNode } from '../bson/match.js'
 import type { PAUSE } from '../aggregate/pipeline.js'
 import { createCatalog } from './catalog.js'
 import type { CollectionEntry, IndexEntry } from './catalog.js'
@@ -9,7 +10,8 @@ import type { Durability } from './env.js'
 import { createIndexes } from './indexes.js'
 import { planQuery } from './planner.js'
 import type { Plan, SortSpec } from './planner.js'
-import { createRecords } from './records.js'
+import { isNullish, isPlain } from './filters.js'
+import { createRecords, entryPrefix, holderOf } from './records.js'
 import { runPlan } from './scan.js'
 import type { Examined, Found } from './scan.js'
 import { createSweeper } from './sweeper.js'
@@ -21,7 +23,8 @@ export type Store = ReturnType<typeof openStore>
 export type Query = {
   filter: Filter
   sort?: SortSpec | null
-  limited?: boolean
+  /** How many documents are wanted; 0 or nothing: all. */
+  wanted?: number
   hint?: string | Doc | null
   /** false inside a write transaction, which must not be left. */
   pauses: boolean
@@ -39,7 +42,7 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
     return planQuery(env, entry, {
       node: query.filter.node,
       sort: query.sort ?? null,
-      limited: query.limited ?? false,
+      wanted: query.wanted ?? 0,
       hint: hintName(entry, query.hint ?? null)
     })
   }
@@ -60,6 +63,18 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
       for (const found of runPlan(env, entry, chosen, examined, query.pauses)) {
         if (typeof found === 'symbol' || query.filter.testRaw(found.raw)) yield found
       }
+    },
+    /** The one record a filter on `_id` can mean, null when it is not there or does not match; undefined: ask for a plan. */
+    byId(entry: CollectionEntry, filter: Filter): Found | null | undefined {
+      const id = idOf(filter.node)
+      const index = entry.indexes[0]
+      if (id === undefined || index.name !== '_id_' || index.cut) return undefined
+      const key = encodeKey([id], [1])
+      if (isTruncated(key)) return undefined
+      const record = holderOf(env, entryPrefix(index, key))
+      if (record === null) return null
+      const raw = records.get(entry, record)
+      return raw !== undefined && filter.testRaw(raw) ? { record, raw } : null
     },
     /** The collection, made if need be; call inside a write job. @throws MongoError 73 */
     ensure(db: string, name: string): CollectionEntry {
@@ -104,6 +119,19 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
   }
   const sweeper = createSweeper(store, { env, catalog, records, indexes })
   return store
+}
+
+/** The one `_id` a filter asks for, undefined when it may mean several or none. */
+function idOf(node: FilterNode): Value | undefined {
+  if (node.op === 'and') {
+    for (const child of node.children) {
+      const id = child.op === 'cmp' ? idOf(child) : undefined
+      if (id !== undefined) return id
+    }
+    return undefined
+  }
+  const usable = node.op === 'cmp' && node.cmp === '$eq' && node.path === '_id'
+  return usable && isPlain(node.value) && !isNullish(node.value) ? node.value : undefined
 }
 
 function hintName(entry: CollectionEntry, hint: string | Doc | null): string | null {

@@ -1,7 +1,15 @@
 import * as bson from 'bson'
 import fc from 'fast-check'
 import t from 'tap'
-import { decode, encode, fromPlain, toPlain, type Doc } from '../../../server/embedded/bson/document.js'
+import {
+  decode,
+  decodePart,
+  encode,
+  encodeChanges,
+  fromPlain,
+  toPlain,
+  type Doc
+} from '../../../server/embedded/bson/document.js'
 import { MongoError } from '../../../server/embedded/bson/errors.js'
 import { compileFilter } from '../../../server/embedded/bson/match.js'
 import { compileUpdate } from '../../../server/embedded/bson/update.js'
@@ -22,6 +30,14 @@ function run(update: Plain | Plain[], one: Plain, how: How = {}): { doc: Doc; ch
   const result = updater.apply(doc, { positional, isInsert: how.isInsert === true })
   if (Buffer.compare(encode(doc), before) !== 0) throw new Error('the document given was changed')
   if (result.changed === (Buffer.compare(encode(result.doc), before) === 0)) throw new Error('changed is wrong')
+  if (updater.fields !== null && !updater.positional) {
+    // Applied to the fields it names alone, and put back into the bytes, it must come to the same bytes.
+    const part = decodePart(before, new Set(updater.fields))!
+    const patched = updater.apply(part.doc, { isInsert: how.isInsert === true })
+    if (patched.changed !== result.changed) throw new Error('changed is wrong for a part')
+    if (Buffer.compare(encodeChanges(before, part, patched.doc), encode(result.doc)) !== 0)
+      throw new Error('a part makes other bytes')
+  }
   return result
 }
 const after = (update: Plain | Plain[], one: Plain, how?: How) => toPlain(run(update, one, how).doc)

@@ -168,3 +168,56 @@ t.test('an order taken from an index is the order sorting gives', async (t) => {
     await rows.dropIndexes()
   }
 })
+
+t.test('of many usable indexes the narrow one is taken, whatever the size', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.createIndex({ account: 1, lane: 1, due: 1 })
+  await rows.createIndex({ account: 1, seq: 1 }, { partialFilterExpression: { todo: true }, name: 'todo' })
+  await rows.createIndex({ account: 1, person: 1, state: 1, ends: 1 })
+  await rows.createIndex({ ends: 1 })
+  const day = (n: number) => new Date(n * 86_400_000)
+  await rows.insertMany(
+    Array.from({ length: 6_000 }, (_, i) => ({
+      ...{ _id: `m${i}`, account: 'a', lane: i % 10 === 0 ? 'high' : 'bulk', due: day(i % 3_000), seq: i },
+      ...{ todo: i % 20 === 0, person: `p${i % 3_000}`, state: i % 2 ? 'live' : 'dead', ends: day(i % 7) }
+    }))
+  )
+  const ids = Array.from({ length: 500 }, (_, i) => `m${i * 11}`)
+  const people = Array.from({ length: 500 }, (_, i) => `p${i * 5}`)
+  const questions: { wanted: any; index: string; atMost: number; options?: any }[] = [
+    {
+      wanted: { account: 'a', _id: { $in: ids }, state: 'live', due: { $lte: day(9_999) } },
+      index: '_id_',
+      atMost: 500
+    },
+    { wanted: { account: 'a', _id: { $in: ids }, lease: 'x' }, index: '_id_', atMost: 500 },
+    { wanted: { account: 'a', _id: { $in: ids.slice(0, 20) } }, index: '_id_', atMost: 20 },
+    { wanted: { account: 'a', lane: 'bulk', _id: { $in: ids } }, index: '_id_', atMost: 500 },
+    { wanted: { account: 'a', _id: 'm7', lease: 'x', state: { $in: ['live', 'dead'] } }, index: '_id_', atMost: 1 },
+    { wanted: { account: 'a', todo: true }, index: 'todo', atMost: 300 },
+    { wanted: { account: 'a', todo: true }, index: 'todo', atMost: 100, options: { limit: 100 } },
+    {
+      ...{ wanted: { account: 'a', person: { $in: people }, state: 'live' } },
+      ...{ index: 'account_1_person_1_state_1_ends_1', atMost: 500 }
+    },
+    {
+      ...{ wanted: { account: 'a', lane: 'bulk', due: { $lte: day(2_000) }, state: { $in: ['live', 'dead'] } } },
+      ...{ index: 'account_1_lane_1_due_1', atMost: 50, options: { sort: { due: 1 }, limit: 50 } }
+    },
+    { wanted: { account: 'a', lane: 'high', due: { $lt: day(30) } }, index: 'account_1_lane_1_due_1', atMost: 6 },
+    { wanted: { account: 'a', ends: day(3), person: 'p10' }, index: 'account_1_person_1_state_1_ends_1', atMost: 2 },
+    {
+      wanted: { $or: [{ _id: { $in: ids } }, { account: 'a', person: 'p3' }], lane: { $ne: 'x' } },
+      index: 'OR',
+      atMost: 502
+    }
+  ]
+  for (const { wanted, index, atMost, options } of questions) {
+    const explained: any = await rows.find(wanted, options).explain('executionStats')
+    const plan = explained.queryPlanner.winningPlan
+    const told = JSON.stringify(wanted).slice(0, 90)
+    t.equal(plan.inputStage?.indexName ?? plan.stage, index, told)
+    t.ok(explained.executionStats.totalDocsExamined <= atMost, `${explained.executionStats.totalDocsExamined}: ${told}`)
+  }
+})
