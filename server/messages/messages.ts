@@ -4,7 +4,7 @@ import { randomToken } from '../platform/ids.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import type { Sealer } from '../platform/sealing.js'
-import { Conflict, NotFound } from '../platform/errors.js'
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { People } from '../people/people.js'
@@ -322,13 +322,22 @@ export function createMessages(parts: MessagesParts) {
       for (const runId of await runs.cancel(campaignId)) await cancelRows({ runId })
     },
 
-    /** Moves or rewrites a message while it is planned. @throws NotFound, Conflict */
+    /**
+     * Moves or rewrites a message while it is planned; moved, its deadline moves along unless another is given.
+     * @throws NotFound, Conflict, InvalidInput when it would be due after its deadline
+     */
     async patch(id: string, change: { dueAt?: Date; notAfter?: Date; data?: MessageRow['data'] }): Promise<MessageRow> {
-      const set: Record<string, unknown> = {}
-      if (change.dueAt !== undefined) Object.assign(set, { due: change.dueAt, dueAt: change.dueAt })
-      if (change.notAfter !== undefined) set.notAfter = change.notAfter
-      if (change.data !== undefined) set.data = change.data
       const row = await get(id)
+      const dueAt = change.dueAt ?? row.dueAt
+      const life = row.notAfter.getTime() - row.dueAt.getTime()
+      const notAfter = change.notAfter ?? new Date(dueAt.getTime() + life)
+      if (notAfter <= dueAt) {
+        const message = 'notAfter must be later than the moment it is due'
+        throw new InvalidInput(message, { errors: [{ pointer: '/notAfter', code: 'time.before-due', message }] })
+      }
+      const set: Record<string, unknown> = { notAfter }
+      if (change.dueAt !== undefined) Object.assign(set, { due: dueAt, dueAt })
+      if (change.data !== undefined) set.data = change.data
       const answer = await rows.updateOne(
         { accountId: row.accountId, _id: id, state: 'planned', lease: null },
         { $set: set }

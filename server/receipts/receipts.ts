@@ -37,6 +37,9 @@ const schema = new Schema(
 schema.index({ due: 1 }, { partialFilterExpression: { todo: true } }) // which receipts still look for their message?
 schema.index({ removeAt: 1 }, { expireAfterSeconds: 0 })
 
+/** What a row looked at must still stand for: a retry of it is not what the receipt is about. */
+const attemptOf = (row: MessageRow) => ({ round: row.round, ...(row.hold === null ? {} : { 'hold.h': row.hold.h }) })
+
 const GIVE_UP_MS = DAY_MS
 const LOOK_WIDER_MS = 2 * 60_000
 
@@ -85,9 +88,8 @@ export function createReceipts({
     const named = { accountId: receipt.accountId, msgid: receipt.msgid }
     const row = await messageRows.findOne(named)
     if (row === null) return null
-    const hold = row.hold === null ? {} : { 'hold.h': row.hold.h }
     await messageRows.updateOne(
-      { ...named, _id: row._id, ...hold, ...OPEN } as Filter<MessageRow>,
+      { ...named, _id: row._id, ...attemptOf(row), ...OPEN } as Filter<MessageRow>,
       changeOf(receipt, row)
     )
     return row._id
@@ -112,7 +114,7 @@ export function createReceipts({
     if (candidates.length !== 1 || only === undefined) return null
     if (only.state !== 'unknown' && only.by !== 'operator') return null
     const answer = await messageRows.updateOne(
-      { accountId: only.accountId, _id: only._id, state: only.state, msgid: null },
+      { accountId: only.accountId, _id: only._id, state: only.state, msgid: null, ...attemptOf(only) },
       { ...changeOf(receipt, only), $set: { ...changeOf(receipt, only).$set, msgid: receipt.msgid } }
     )
     return answer.matchedCount > 0 ? only._id : null

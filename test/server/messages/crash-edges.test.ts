@@ -312,6 +312,29 @@ t.test('a message in doubt whose person is gone is unknown, not asked for ever',
   t.match(await ledger.row(id), { state: 'unknown', reason: 'notInAccount' })
 })
 
+t.test('a process that stalled between the mark and its slot fires nothing any more', async (t) => {
+  const ledger = await buildLedger(t)
+  const ann = await ledger.recipient('ann')
+  await ledger.payment(ann.id)
+  const other = ledger.rooms().messages
+  const id = await ledger.plan(ann)
+  const { rows } = ledger.messages
+  const bulkWrite = rows.bulkWrite.bind(rows)
+  rows.bulkWrite = async (ops: any, options: any) => {
+    const done = await bulkWrite(ops, options)
+    if (JSON.stringify(ops).includes('firstSentAt')) {
+      delete (rows as any).bulkWrite
+      ledger.clock.advance(31_000)
+      await other.settleAll()
+    }
+    return done
+  }
+  await ledger.settle()
+  t.match(await ledger.row(id), { state: 'unknown', reason: 'noAnswer' }, 'the other could not know')
+  t.equal(ledger.sent.length, 0)
+  t.same(await brokenInvariants(ledger), [])
+})
+
 t.test('an answer that comes when another process has given the message up still counts', async (t) => {
   const ledger = await buildLedger(t)
   const ann = await ledger.recipient('ann')
@@ -363,6 +386,46 @@ t.test('a system failure that comes while the follower books the message is book
   await ledger.settle()
   t.match(await ledger.row(id), { state: 'failed', reason: 'systemFailed', hold: { settled: true } })
   t.match(await ledger.credentialsOf(fan.id), [{ sendsLeft: 1, held: 0, spent: 0, spentBy: [] }])
+  t.same(await brokenInvariants(ledger), [])
+})
+
+t.test('a receipt whose reader stalled is not taken for one of a later attempt', async (t) => {
+  const ledger = await buildLedger(t)
+  const { db, clock, sealer, people, messages } = ledger
+  const later = (ms: number) => new Date(clock.now().getTime() + ms)
+  await messages.runs.open({
+    id: 'run',
+    campaignId: 'c',
+    accountId: ledger.service.id,
+    templateId: 'T',
+    lane: 'transactional',
+    instant: clock.now(),
+    notAfter: later(HOUR),
+    snapshot: {}
+  })
+  const fan = await ledger.recipient('fan', ledger.service)
+  ledger.wechat(() => noAnswer())
+  const id = await ledger.plan(fan, { accountId: ledger.service.id, runId: 'run', notAfter: later(30_000) })
+  await ledger.settle()
+  const receipts = createReceipts({ db, clock, sealer, people, messages })
+  const about = { accountId: ledger.service.id, recipientId: fan.id, msgid: '4000000000000000777', at: clock.now() }
+  await receipts.apply({ ...about, verdict: 'delivered' })
+  clock.advance(130_000)
+  await ledger.settle()
+  t.match(await ledger.row(id), { state: 'unknown' })
+  const updateOne = messages.rows.updateOne.bind(messages.rows)
+  messages.rows.updateOne = async (...args: Parameters<typeof updateOne>) => {
+    delete (messages.rows as any).updateOne
+    await messages.resolve(id, 'failed')
+    await messages.retryRun('run', { states: ['failed'] }, later(1000))
+    await ledger.settle()
+    clock.advance(60_000)
+    await ledger.settle()
+    t.match(await ledger.row(id), { state: 'unknown' }, 'of its second attempt')
+    return updateOne(...args)
+  }
+  await receipts.sweep()
+  t.match(await ledger.row(id), { state: 'unknown', msgid: null })
   t.same(await brokenInvariants(ledger), [])
 })
 

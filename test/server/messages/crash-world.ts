@@ -39,11 +39,12 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
   const processes: Process[] = []
   const asleep: { line: Lifeline; work: Promise<unknown> }[] = []
   const planned: string[] = []
-  const pushes: { msgid: string; openId: string; systemFailed: boolean }[] = []
+  const pushes: { msgid: string; openId: string; at: Date; systemFailed: boolean }[] = []
   const withdrawn = new Set<string>()
   let pushed = 0
   let serial = 0
   let immortal = false
+  let judged = false
 
   await ledger.accounts.patch(ledger.service.id, { serviceWindow: { bulk: false, transactional: true } })
   await ledger.messages.runs.open({
@@ -64,7 +65,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
 
   function start(): Process {
     const fate = pick(FATES)
-    const line = createLifeline(ledger.db, immortal ? Infinity : 1 + below(18), fate)
+    const line = createLifeline(ledger.db, immortal ? Infinity : 1 + below(12), fate)
     const rooms = ledger.rooms({
       db: line.db,
       // a process that is gone sends nothing
@@ -106,7 +107,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
     await Promise.all((both ? [0, 1] : [0]).map((slot) => surely(slot, (rooms) => rooms.messages.settleAll())))
   }
 
-  async function capture(recipient: Recipient, items: Catch[]): Promise<void> {
+  async function capture(items: Catch[]): Promise<void> {
     if (items.length > 0) await surely(0, (rooms) => rooms.credentials.keep(ledger.account, items))
   }
 
@@ -125,7 +126,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
   function message(recipient: Recipient, more: Partial<PlanInput> = {}): PlanInput {
     const id = name('m')
     const lane = more.lane ?? pick(['transactional', 'bulk'] as const)
-    const data = { keyword1: { value: id }, lane: { value: lane }, ...(chance() < 0.06 ? { bad: { value: '1' } } : {}) }
+    const data = { keyword1: { value: id }, ...(chance() < 0.06 ? { bad: { value: '1' } } : {}) }
     const life = pick([90_000, 1_800_000, 86_400_000, 86_400_000])
     const notAfter = new Date(ledger.clock.now().getTime() + life)
     planned.push(id)
@@ -154,7 +155,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       }
       const early = chance() < 0.5
       if (early) await confirm()
-      await capture(recipient, rights)
+      await capture(rights)
       if (!early) await confirm()
       for (let n = 1 + below(3); n > 0; n--) {
         inputs.push(message(recipient, { channel: pick(['legacy', 'legacy', 'subscribe'] as const), runId: 'run' }))
@@ -162,8 +163,8 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       if (chance() < 0.5) {
         const fan = await ledger.people.recipient(ledger.service.id, `s${who}`, { unionId: `u${who}` })
         await ledger.people.follow(fan.id, true, ledger.clock.now())
-        const { _id, ...step } = { _id: '', accountId: ledger.service.id, templateId: 'S', open: null }
-        const data = { keyword1: { value: `instead of ${_id}` } }
+        const step = { accountId: ledger.service.id, templateId: 'S', open: null }
+        const data = { keyword1: { value: `instead of the one to ${who}` } }
         const personId = (await ledger.people.byIds([recipient.id])).get(recipient.id)!.personId
         inputs.push(message(recipient, { personId, fallback: [{ ...step, data, channel: 'service' }] }))
       }
@@ -192,16 +193,23 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       const delivery = wechat.deliveries[pushed]!
       if (!delivery.openId.startsWith('s') && !/^of/.test(delivery.openId)) continue
       if (chance() < 0.2) continue
-      pushes.push({ msgid: delivery.msgid, openId: delivery.openId, systemFailed: chance() < 0.25 })
+      const at = new Date(Math.floor(delivery.at.getTime() / 1000) * 1000)
+      pushes.push({ msgid: delivery.msgid, openId: delivery.openId, at, systemFailed: chance() < 0.25 })
       if (chance() < 0.2) pushes.push(pushes.at(-1)!)
     }
-    for (const { msgid, openId, systemFailed } of pushes.splice(0)) {
+    for (const { msgid, openId, at, systemFailed } of pushes.splice(0)) {
       const recipient = await ledger.people.recipient(ledger.service.id, openId)
-      const at = new Date(Math.floor(ledger.clock.now().getTime() / 1000) * 1000)
       const verdict = systemFailed ? ('systemFailed' as const) : ('delivered' as const)
       await surely(0, (rooms) =>
         rooms.receipts.apply({ accountId: ledger.service.id, recipientId: recipient.id, msgid, verdict, at })
       )
+    }
+  }
+
+  async function awaken(sleepers: typeof asleep): Promise<void> {
+    for (const { line, work } of sleepers) {
+      line.wake()
+      await work
     }
   }
 
@@ -210,29 +218,35 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
     immortal = true
     wechat.calm()
     processes.length = 0
-    for (const { line, work } of asleep.splice(0)) {
-      line.wake()
-      await work.catch((error: unknown) => {
-        if (!(error instanceof ConnectionLost)) throw error
-      })
-    }
+    // some wake up at once, some when hours have passed and everybody else is through
+    const early = asleep.filter(() => chance() < 0.5)
+    const late = asleep.splice(0).filter((each) => !early.includes(each))
+    await awaken(early)
     wechat.arriveLate()
     const { messages, receipts } = start().rooms
-    for (let quiet = 0; quiet < 3;) {
-      await messages.settleAll()
-      await receipts.sweep()
-      const next = await messages.rows
-        .find({ state: { $in: OPEN as MessageRow['state'][] }, parked: false })
-        .sort({ due: 1 })
-        .limit(1)
-        .toArray()
-      if (next.length > 0) ledger.clock.advance(Math.max(1, next[0]!.due.getTime() - ledger.clock.now().getTime()))
-      else {
-        // orphans go back after five minutes, parked rows look again within ten
-        quiet += 1
-        ledger.clock.advance(301_000)
-        await messages.sweep()
+    const rest = async () => {
+      for (let quiet = 0; quiet < 3;) {
+        await messages.settleAll()
+        await receipts.sweep()
+        const next = await messages.rows
+          .find({ state: { $in: OPEN as MessageRow['state'][] }, parked: false })
+          .sort({ due: 1 })
+          .limit(1)
+          .toArray()
+        if (next.length > 0)
+          ledger.clock.advance(Math.max(20_000, next[0]!.due.getTime() - ledger.clock.now().getTime()))
+        else {
+          // orphans go back after five minutes, parked rows look again within ten
+          quiet += 1
+          ledger.clock.advance(301_000)
+          await messages.sweep()
+        }
       }
+    }
+    await rest()
+    if (late.length > 0) {
+      await awaken(late)
+      await rest()
     }
     await messages.settleAll()
     immortal = false
@@ -241,6 +255,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
 
   /** An operator who looked it up settles what nobody answered. */
   async function operator(): Promise<void> {
+    judged = true
     const took = new Set(wechat.deliveries.map((each) => each.key))
     for (const row of await ledger.messages.rows.find({ state: 'unknown' }).toArray()) {
       if (chance() < 0.5) continue
@@ -259,7 +274,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
         if (chance() < 0.4) await push()
         const { recipient, openId } = pick(shoppers)
         const act = below(6)
-        if (act === 0) await capture(recipient, [right(recipient, openId, pick(['form', 'grant'] as const))])
+        if (act === 0) await capture([right(recipient, openId, pick(['form', 'grant'] as const))])
         if (act === 1) {
           const { id } = pick(inputs)
           await surely(0, (rooms) => rooms.messages.cancel(id).catch(ignoreConflict))
@@ -330,6 +345,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
             (owner?.state === 'failed' && owner.by === 'receipt' && owner.reason !== 'systemFailed')
           if (!used) say('5', `${row._id} was spent by ${h}, which is ${owner?.state}`)
         }
+        if (row.state === 'pending') say('paid', `${row._id} waits for an order that was paid`)
         if (row.source === 'form' || row.source === 'payment') {
           const left = wechat.left(ledger.sealer.open(row.sealed!))
           const what = `${row._id} ${row.source} ${row.state}`
@@ -365,7 +381,8 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
       }
       for (const [key, { n, stopped }] of charged) if (stopped && n > 3) say('7', `${key} took ${n}`)
       for (const row of rows) {
-        if (row.state !== 'skipped' || row.reason !== 'capped') continue
+        // whom an operator struck off later had its place when the others asked
+        if (row.state !== 'skipped' || row.reason !== 'capped' || judged) continue
         const n = charged.get(capKey(row.accountId, row.recipientId!, row.settledAt!))?.n ?? 0
         if (n < 3) say('7', `${row._id} was capped, though only ${n} went that day`)
       }
