@@ -237,7 +237,15 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(openapiPlugin, { version: VERSION, publicUrl: config.publicUrl })
 
   const secure = config.publicUrl.startsWith('https:')
-  await app.register(operatorRoutes, { operators, apiKeys, tokens, clock, db, secure })
+  await app.register(operatorRoutes, {
+    operators,
+    apiKeys,
+    tokens,
+    clock,
+    db,
+    secure,
+    accountId: async (name) => (await accounts.get(name)).id
+  })
   await app.register(operationRoutes, { operations })
   await app.register(accountRoutes, {
     accounts,

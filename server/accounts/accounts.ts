@@ -8,7 +8,7 @@ import { isDuplicateKey } from '../platform/mongo.js'
 import { listPage, type Page } from '../platform/page.js'
 import { PreconditionFailed } from '../platform/errors.js'
 import type { Sealer } from '../platform/sealing.js'
-import { AccountExists, ApiBaseRefused, NoSuchAccount } from './errors.js'
+import { AccountExists, ApiBaseRefused, NoSuchAccount, SecretNeeded } from './errors.js'
 import { accountModel, type AccountRow, type Block } from './model.js'
 
 /** An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. */
@@ -226,6 +226,10 @@ export function createAccounts({
       const seen = await row(id)
       const { secret, callback, limits, caps, sources, ...plain } = body
       checkApiBase(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase)
+      const elsewhere =
+        (body.mode !== undefined && body.mode !== seen.mode) ||
+        (body.apiBase !== undefined && body.apiBase !== (seen.apiBase ?? apiBase))
+      if (elsewhere && secret === undefined) throw new SecretNeeded()
       const set: Record<string, unknown> = { ...plain }
       if (secret !== undefined) set.sealedSecret = sealer.seal(secret)
       if (caps !== undefined) set.caps = { ...seen.caps, ...caps }

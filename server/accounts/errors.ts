@@ -22,3 +22,14 @@ export class ApiBaseRefused extends InvalidInput {
     })
   }
 }
+
+/** Another host or mode would be sent the secret this one was trusted with: it has to be given anew. */
+export class SecretNeeded extends InvalidInput {
+  constructor() {
+    const message = 'give the secret again when mode or apiBase changes: it is what will be sent there'
+    super(message, {
+      code: 'accounts.secret-needed',
+      errors: [{ pointer: '/secret', code: 'accounts.secret-needed', message }]
+    })
+  }
+}

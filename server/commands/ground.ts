@@ -33,11 +33,13 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
   const uri = config.mongodbUri ?? embedded!.uri
   try {
     const db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
+    const sealer = createSealer(keys.keyring)
+    await mustBelong(db, sealer)
     const synced = createSyncedClock(log)
     await synced.start(db)
     return {
       db,
-      sealer: createSealer(keys.keyring),
+      sealer,
       clock: synced.clock,
       synced,
       store: { kind: embedded === null ? 'mongodb' : 'embedded', owner: embedded?.owner ?? false, uri },
@@ -51,6 +53,25 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
   } catch (error) {
     await embedded?.close()
     throw error
+  }
+}
+
+/**
+ * The store remembers which key ring it was written with: under another one everybody would look new and nothing
+ * sealed could be read.
+ */
+async function mustBelong(db: Connection, sealer: Sealer): Promise<void> {
+  const settings = db.getClient().db(db.name).collection<{ _id: string; mark: string }>('settings')
+  const mark = sealer.hash('keyring')
+  const seen = await settings.findOneAndUpdate(
+    { _id: 'keyring' },
+    { $setOnInsert: { mark } },
+    { upsert: true, returnDocument: 'after' }
+  )
+  if (seen !== null && seen.mark !== mark) {
+    throw new Fault(
+      'this store was written with another key ring: bring back its keys.json (or HONGYAN_KEYS) beside it'
+    )
   }
 }
 

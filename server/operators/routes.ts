@@ -17,7 +17,7 @@ import {
 import { PageQuery, pageOf } from '../../shared/page.js'
 import { auditRows, type AuditRow } from '../platform/audit.js'
 import type { Clock } from '../platform/clock.js'
-import { NotAllowed } from '../platform/errors.js'
+import { InvalidInput, NotAllowed, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import { createThrottle } from '../platform/throttle.js'
 import type { Tokens } from '../platform/tokens.js'
@@ -50,10 +50,27 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
   db: Connection
   /** Is this server reached over https? Then the cookie travels over nothing else. */
   secure: boolean
-}> = async (app, { operators, apiKeys, tokens, clock, db, secure }) => {
+  /** Our id of an account, by it or by the appId. @throws NotFound */
+  accountId: (idOrAppId: string) => Promise<string>
+}> = async (app, { operators, apiKeys, tokens, clock, db, secure, accountId }) => {
   const throttle = createThrottle({ clock, limit: 5, windowMs: 60_000 })
   // Only the routes that need the cookie are sent it.
   const cookie: CookieSerializeOptions = { httpOnly: true, sameSite: 'strict', path: '/v1/auth', secure }
+
+  /** Grants as our ids, so that what is granted is what is asked for. @throws InvalidInput naming the one nobody has */
+  async function grants(given: string[] | null | undefined): Promise<string[] | null> {
+    if (given === null || given === undefined) return null
+    return Promise.all(
+      given.map((account, index) =>
+        accountId(account).catch((error: unknown) => {
+          if (!(error instanceof NotFound)) throw error
+          const message = `there is no account ${account}`
+          const fault = { pointer: `/accountIds/${index}`, code: 'accounts.not-found', message }
+          throw new InvalidInput(message, { code: 'accounts.not-found', errors: [fault] })
+        })
+      )
+    )
+  }
 
   function begin(reply: FastifyReply, { operator, refreshToken, refreshUntil }: Session) {
     void reply.setCookie(COOKIE, refreshToken, { ...cookie, expires: refreshUntil })
@@ -133,7 +150,10 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       config: { idempotent: true },
       schema: { body: OperatorCreate, response: { 201: OperatorView } }
     },
-    async (request, reply) => reply.code(201).send(await operators.create(request.body))
+    async (request, reply) => {
+      const accountIds = await grants(request.body.accountIds)
+      return reply.code(201).send(await operators.create({ ...request.body, accountIds }))
+    }
   )
   app.patch(
     '/v1/operators/:id',
@@ -141,7 +161,11 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       onRequest: app.requireOperator('owner'),
       schema: { params: id, body: OperatorPatch, response: { 200: OperatorView } }
     },
-    (request) => operators.patch(request.params.id, request.body)
+    async (request) => {
+      const { accountIds, ...rest } = request.body
+      const granted = accountIds === undefined ? {} : { accountIds: await grants(accountIds) }
+      return operators.patch(request.params.id, { ...rest, ...granted })
+    }
   )
   app.delete(
     '/v1/operators/:id',
@@ -169,7 +193,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
     },
     async (request, reply) => {
       const allowed = request.caller.kind === 'operator' ? request.caller.accountIds : []
-      const wanted = request.body.accountIds ?? allowed
+      const wanted = (await grants(request.body.accountIds)) ?? allowed
       // Nobody hands out more than they have.
       if (allowed !== null && !wanted?.every((account) => allowed.includes(account))) {
         throw new NotAllowed('a key may not reach accounts you may not')

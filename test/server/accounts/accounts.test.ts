@@ -88,9 +88,15 @@ t.test('an account', async (t) => {
     ]) {
       t.match((await patch({ apiBase })).json(), { status: 422, code: 'accounts.api-base' })
     }
-    t.equal((await patch({ apiBase: 'https://api2.weixin.qq.com' })).statusCode, 200)
-    t.equal((await patch({ mode: 'sandbox', apiBase: 'http://127.0.0.1:8199' })).statusCode, 200)
-    t.equal((await patch({ mode: 'live' })).statusCode, 422, 'not with the address of a sandbox')
+    const secret = 'the secret given again'
+    t.equal((await patch({ apiBase: 'https://api2.weixin.qq.com', secret })).statusCode, 200)
+    t.match((await patch({ mode: 'sandbox', apiBase: 'http://127.0.0.1:8199' })).json(), {
+      status: 422,
+      code: 'accounts.secret-needed'
+    })
+    t.equal((await patch({ mode: 'sandbox', apiBase: 'http://127.0.0.1:8199', secret })).statusCode, 200)
+    t.match((await patch({ apiBase: 'http://127.0.0.1:9' })).json(), { code: 'accounts.secret-needed' })
+    t.equal((await patch({ mode: 'live', secret })).statusCode, 422, 'not with the address of a sandbox')
   })
   t.test('is paused and resumed', async (t) => {
     t.equal((await call('POST', `/v1/accounts/${appId}/pause`)).json().paused, true)

@@ -109,9 +109,18 @@ t.test('operators', async (t) => {
     server.app.inject({ method, url, headers, ...(payload && { payload }) })
 
   t.test('are made, listed, changed and removed by an owner', async (t) => {
-    const body = { email, password, role: 'viewer', accountIds: ['a'] }
+    const account = await server.account()
+    const body = { email, password, role: 'viewer', accountIds: [account.appId] }
+    t.match((await post(server, '/v1/operators', { ...body, accountIds: ['nobody'] }, headers)).json(), {
+      status: 422,
+      errors: [{ pointer: '/accountIds/0' }]
+    })
     const made = await post(server, '/v1/operators', body, headers)
-    t.match(made.json(), { email: 'lin@example.com', role: 'viewer', accountIds: ['a'] })
+    t.match(
+      made.json(),
+      { email: 'lin@example.com', role: 'viewer', accountIds: [account.id] },
+      'by our id or the appId'
+    )
     t.notOk('password' in made.json())
     t.match((await post(server, '/v1/operators', body, headers)).json(), { status: 409, code: 'operators.exists' })
     t.equal((await call('GET', '/v1/operators?limit=1')).json().data.length, 1)
@@ -166,9 +175,13 @@ t.test('API keys', async (t) => {
     t.equal((await app.inject({ method: 'DELETE', url: `/v1/api-keys/${id}`, headers: owner })).statusCode, 404)
   })
   t.test('reach no further than who made them', async (t) => {
-    const narrow = await server.login('operator', ['acc1'])
-    t.match((await post(server, '/v1/api-keys', { ...body, accountIds: ['acc2'] }, narrow)).json(), { status: 403 })
-    t.same((await post(server, '/v1/api-keys', body, narrow)).json().accountIds, ['acc1'])
+    const [mine, other] = [await server.account(), await server.account()]
+    const narrow = await server.login('operator', [mine.id])
+    t.match((await post(server, '/v1/api-keys', { ...body, accountIds: [other.id] }, narrow)).json(), { status: 403 })
+    t.same((await post(server, '/v1/api-keys', { ...body, accountIds: [mine.appId] }, narrow)).json().accountIds, [
+      mine.id
+    ])
+    t.same((await post(server, '/v1/api-keys', body, narrow)).json().accountIds, [mine.id])
     t.equal((await post(server, '/v1/api-keys', body, await server.login('editor'))).statusCode, 403)
     t.match((await post(server, '/v1/api-keys', { ...body, scopes: ['everything'] }, owner)).json(), {
       status: 422,
