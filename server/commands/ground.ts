@@ -31,14 +31,16 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
     config.keys === null ? await loadKeys(config.dataDir) : { keyring: parseKeyLine(config.keys), made: false }
   const embedded = config.mongodbUri === null ? await openStore(config.dataDir) : null
   const uri = config.mongodbUri ?? embedded!.uri
+  let db: Connection | null = null
   try {
-    const db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
+    db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
+    const open = db
     const sealer = createSealer(keys.keyring)
     await mustBelong(db, sealer)
     const synced = createSyncedClock(log)
-    await synced.start(db)
+    await synced.start(open)
     return {
-      db,
+      db: open,
       sealer,
       clock: synced.clock,
       synced,
@@ -46,11 +48,12 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
       keysMade: keys.made,
       async close() {
         synced.stop()
-        await db.close()
+        await open.close()
         await embedded?.close()
       }
     }
   } catch (error) {
+    await db?.close()
     await embedded?.close()
     throw error
   }
