@@ -184,6 +184,12 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
       return freshRecipient(id, accountId, met, known?._id ?? own, isJoined ? key : null)
     })
     await insertNew(recipients, made)
+    // Somebody else made the same recipient meanwhile, as another person: ours is that person too, not one more.
+    const ours = new Map(made.map((row) => [row._id, row.personId]))
+    for (const row of await recipients.find({ _id: { $in: [...ours.keys()] }, erasedAt: null }).toArray()) {
+      const mine = personIdOf(row._id)
+      if (row.personId !== ours.get(row._id) && ours.get(row._id) === mine) await merger.unite(row.personId, mine)
+    }
   }
 
   const personIdOf = (recipientId: string) => sealer.hash('person', recipientId)
