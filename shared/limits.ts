@@ -11,8 +11,6 @@ export const CAPTURE_BATCH = 100
 export const BACKEND_BATCH = 500
 /** Messages of one batch a backend posts; ours. */
 export const MESSAGE_BATCH = 100
-/** Catches a phone keeps while it cannot hand them in; ours (wx storage holds 1 MB a key, WeChat). */
-export const OUTBOX_SIZE = 500
 /** A form submitted in the mini-program: 1 message within 7 days; WeChat. */
 export const FORM_SENDS = 1
 /** A payment made in the mini-program: 3 messages within 7 days; WeChat. */

@@ -2,14 +2,17 @@ import type { Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
-import { newId } from '../platform/ids.js'
 import { isDuplicateKey } from '../platform/mongo.js'
-import { DAY_MS, NEVER, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
+import { DAY_MS, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
 import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
-import type { TemplateKind } from '../../shared/template.js'
-import { createHolds, fits, sendsOf } from './holds.js'
+import { createHolds } from './holds.js'
+import { createLooks, type TallyRow } from './looks.js'
 import { credentialModel, type CredentialRow } from './model.js'
+import { newRight, type Mint } from './new-right.js'
 import { policyOf, refusalOf, sourcesOf, worth, type PolicyOverride } from './terms.js'
+
+export type { Place } from './looks.js'
+export type { Mint } from './new-right.js'
 
 /** What the credentials room must know of an account. */
 export type CredentialAccount = {
@@ -32,13 +35,7 @@ export type Catch = {
   caughtAt: Date
 }
 
-/** Who a message is for and what may carry it. */
-export type Place = { recipientId: string; channel: TemplateKind; templateId: string }
-
 export type GrantType = (accountId: string, templateId: string) => Promise<'once' | 'longTerm' | null>
-
-/** A right to be minted by something WeChat pushed (follow, scan, menu, reply, a granted popup). */
-export type Mint = { recipientId: string; source: Source; at: Date; key: string; templateId?: string | null }
 
 /**
  * Rights to send: keeping them, holding and letting go of them. `wake` is called with recipients who may have got a
@@ -59,49 +56,10 @@ export function createCredentials({
   const rows = model.collection as unknown as Collection<CredentialRow>
   const holds = createHolds({ rows, clock })
   const orders = db.collection('paidOrders') as unknown as Collection<{ _id: string; paidAt: Date; removeAt: Date }>
-  const tally = db.collection('captureCounts') as unknown as Collection<{ _id: string; n: Record<string, number> }>
+  const tally = db.collection('captureCounts') as unknown as Collection<TallyRow>
   let wake: (accountId: string, recipientIds: string[]) => Promise<void> = async () => {}
 
   const paidId = (accountId: string, orderId: string) => sealer.hash('paid', accountId, orderId)
-
-  function rowOf(
-    account: CredentialAccount,
-    item: Mint & { hash: string },
-    sends: number | null,
-    expiresAt: Date
-  ): CredentialRow {
-    const now = clock.now()
-    return {
-      _id: newId(),
-      accountId: account.id,
-      recipientId: item.recipientId,
-      hash: item.hash,
-      source: item.source,
-      templateId: item.templateId ?? null,
-      sealed: null,
-      orderId: null,
-      place: null,
-      state: 'live',
-      why: null,
-      unlimited: sends === null,
-      sends: sends ?? 0,
-      sendsLeft: sends ?? 0,
-      held: 0,
-      spent: 0,
-      holds: [],
-      spentBy: [],
-      heldAt: null,
-      defers: 0,
-      caughtAt: item.at,
-      mintedAt: now,
-      liveAt: now,
-      notBefore: now,
-      expiresAt,
-      removeAt: removalOf(expiresAt, now),
-      history: [{ at: now, what: 'captured', m: null }],
-      createdAt: now
-    }
-  }
 
   /** C1's last half and C2: a pending payment whose order was confirmed before becomes live. */
   async function settlePaid(account: CredentialAccount, pending: CredentialRow[]): Promise<void> {
@@ -163,11 +121,12 @@ export function createCredentials({
           : // a mock is the same for every tap: its item id makes it one of a kind
             sealer.hash(source, item.value!, mock ? item.id : '')
     const pending = item.source === 'payment' && item.result === 'pending'
-    const row = rowOf(
-      account,
+    const row = newRight(
+      account.id,
       { recipientId: item.recipientId, source, at: item.caughtAt, key: item.id, hash, templateId: item.templateId },
       life.sends,
-      life.expiresAt
+      life.expiresAt,
+      now
     )
     row.caughtAt = item.caughtAt
     // a tap handed in again is no newer than it was, so that it cannot revive what was burned meanwhile
@@ -225,20 +184,6 @@ export function createCredentials({
       inc[name] = (inc[name] ?? 0) + 1
     })
     await tally.updateOne({ _id: `${accountId}:${day}` }, { $inc: inc }, { upsert: true })
-  }
-
-  async function usableRows(accountId: string, places: Place[], now: Date): Promise<Map<string, CredentialRow[]>> {
-    const out = new Map<string, CredentialRow[]>()
-    if (places.length === 0) return out
-    const recipientIds = [...new Set(places.map((place) => place.recipientId))]
-    for (const row of await rows
-      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live', expiresAt: { $gt: now } })
-      .toArray()) {
-      const list = out.get(row.recipientId)
-      if (list === undefined) out.set(row.recipientId, [row])
-      else list.push(row)
-    }
-    return out
   }
 
   return {
@@ -306,13 +251,14 @@ export function createCredentials({
     async mint(account: CredentialAccount, mint: Mint): Promise<'stored' | 'duplicate' | 'refused'> {
       const policy = policyOf(mint.source, account.sources)
       if (policy === null) return 'refused'
-      const life = worth(policy, mint.at, clock.now())
+      const now = clock.now()
+      const life = worth(policy, mint.at, now)
       if (life === null) return 'refused'
       const window = life.sends === null
       const hash = window
         ? sealer.hash('window', mint.source, mint.templateId ?? '')
         : sealer.hash(mint.source, mint.templateId ?? '', mint.key)
-      const row = rowOf(account, { ...mint, hash }, life.sends, life.expiresAt)
+      const row = newRight(account.id, { ...mint, hash }, life.sends, life.expiresAt, now)
       row.mintedAt = mint.at
       const duplicates = await insert([row])
       const verdict = duplicates.size === 0 ? 'stored' : window ? await extend(row) : 'duplicate'
@@ -342,134 +288,7 @@ export function createCredentials({
     /** Tells the listener that these recipients may have got a send back. */
     awake: (accountId: string, recipientIds: string[]) => wake(accountId, recipientIds),
 
-    /** Of these recipients, those who hold a right that could carry this template now. */
-    async reachable(
-      accountId: string,
-      recipientIds: string[],
-      channel: TemplateKind,
-      templateId: string
-    ): Promise<Set<string>> {
-      const now = clock.now()
-      const out = new Set<string>()
-      for (let i = 0; i < recipientIds.length; i += 1000) {
-        const part = recipientIds.slice(i, i + 1000)
-        const live = await rows
-          .find({ accountId, recipientId: { $in: part }, state: 'live', expiresAt: { $gt: now } })
-          .toArray()
-        for (const row of live) {
-          const usable = { ...row, notBefore: now }
-          if ((row.unlimited || row.sendsLeft > 0) && fits(usable, { channel, templateId }, now))
-            out.add(row.recipientId)
-        }
-      }
-      return out
-    },
-
-    /** Of these places, the recipients who hold a right that could carry their message now, and `leave` more beside it. */
-    async reachableAny(
-      accountId: string,
-      places: (Place & { leave?: number })[],
-      without: readonly Source[] = []
-    ): Promise<string[]> {
-      const now = clock.now()
-      const usable = await usableRows(accountId, places, now)
-      const fit = (place: Place & { leave?: number }) =>
-        sendsOf(usable.get(place.recipientId) ?? [], { ...place, without }, now) > (place.leave ?? 0)
-      return [...new Set(places.filter(fit).map((place) => place.recipientId))]
-    },
-
-    /** When the last of the rights that could carry their message dies, by recipient. */
-    async lastExpiry(accountId: string, places: Place[]): Promise<Map<string, Date>> {
-      const now = clock.now()
-      const usable = await usableRows(accountId, places, now)
-      const out = new Map<string, Date>()
-      for (const place of places) {
-        const ends = (usable.get(place.recipientId) ?? [])
-          .filter((row) => fits(row, place, now))
-          .map((row) => row.expiresAt.getTime())
-        if (ends.length > 0) out.set(place.recipientId, new Date(Math.max(...ends)))
-      }
-      return out
-    },
-
-    /** How many sends a person has left, by source, for the phone's own status page. */
-    async sendsLeft(accountId: string, recipientId: string) {
-      const now = clock.now()
-      const live = await rows.find({ accountId, recipientId, state: 'live', expiresAt: { $gt: now } }).toArray()
-      const sum = (source: Source) =>
-        live.filter((row) => row.source === source).reduce((n, row) => n + row.sendsLeft, 0)
-      const grants: Record<string, number> = {}
-      for (const row of live)
-        if (row.source === 'grant') grants[row.templateId!] = (grants[row.templateId!] ?? 0) + row.sendsLeft
-      return { form: sum('form'), payment: sum('payment'), grants }
-    },
-
-    /** Rights by source, state and day, with what they are worth; for reports. Days are those of Asia/Shanghai. */
-    async stats(accountId: string, by: ('source' | 'day' | 'place' | 'state')[]) {
-      const now = clock.now()
-      const id: Record<string, unknown> = {}
-      for (const field of by) {
-        id[field] =
-          field === 'day'
-            ? { $dateToString: { date: '$caughtAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } }
-            : `$${field}`
-      }
-      const groups = await rows
-        .aggregate([
-          { $match: { accountId } },
-          {
-            $group: {
-              _id: id,
-              captured: { $sum: 1 },
-              sendsLeft: {
-                $sum: {
-                  $cond: [{ $and: [{ $eq: ['$state', 'live'] }, { $gt: ['$expiresAt', now] }] }, '$sendsLeft', 0]
-                }
-              },
-              spent: { $sum: '$spent' },
-              held: { $sum: '$held' },
-              wasted: { $sum: { $cond: [{ $lte: ['$expiresAt', now] }, '$sendsLeft', 0] } }
-            }
-          }
-        ])
-        .toArray()
-      return groups.map(({ _id, ...numbers }) => ({ ...(_id as object), ...numbers }))
-    },
-
-    /** What was handed in, all days together, as `source:stored`, `source:duplicate` or `source:<reason>` → n. */
-    async verdicts(accountId: string): Promise<Record<string, number>> {
-      const out: Record<string, number> = {}
-      for (const row of await tally.find({ _id: { $gte: `${accountId}:`, $lt: `${accountId};` } }).toArray()) {
-        for (const [name, n] of Object.entries(row.n)) out[name] = (out[name] ?? 0) + n
-      }
-      return out
-    },
-
-    /** Sends that expire on each of the next `days` days (Asia/Shanghai), by source. */
-    async forecast(accountId: string, days: number) {
-      const now = clock.now()
-      const until = new Date(now.getTime() + days * DAY_MS)
-      const groups = await rows
-        .aggregate([
-          { $match: { accountId, state: 'live', expiresAt: { $gt: now, $lte: until } } },
-          {
-            $group: {
-              _id: {
-                day: { $dateToString: { date: '$expiresAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } },
-                source: '$source'
-              },
-              sends: { $sum: '$sendsLeft' }
-            }
-          },
-          { $sort: { '_id.day': 1, '_id.source': 1 } }
-        ])
-        .toArray()
-      return groups.map((group) => ({
-        day: group._id.day as string,
-        source: group._id.source as string,
-        expiring: group.sends as number
-      }))
-    },
+    ...createLooks({ rows, tally, clock }),
 
     /** Rights of an erased person: nothing of them can be sent any more, and their values are gone. */
     async erase(recipientIds: string[]): Promise<void> {
@@ -488,10 +307,3 @@ export function createCredentials({
   }
 }
 export type Credentials = ReturnType<typeof createCredentials>
-
-/** When a row may be removed: 30 days after expiry; what never expires is dated from its last use. */
-function removalOf(expiresAt: Date, now: Date): Date {
-  return expiresAt.getTime() === NEVER.getTime()
-    ? new Date(NEVER)
-    : new Date(Math.max(expiresAt.getTime(), now.getTime()) + 30 * DAY_MS)
-}

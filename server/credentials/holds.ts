@@ -1,9 +1,9 @@
-import type { Collection } from 'mongodb'
+import type { AnyBulkWriteOperation, Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { CredentialRow } from './model.js'
-import { DAY_MS, NEVER } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
+import { burnGrants, holdName, key, letGo, parseHold, refund, type Letting, type Release } from './letting.js'
 import { marginMs, sourcesOf } from './terms.js'
 
 /** Who wants a send: message `m` at lease number `n`; the hold is named `m.n`. */
@@ -31,29 +31,6 @@ export type Held = {
   expiresAt: Date
 }
 export type HoldAnswer = Held | 'none' | 'busy'
-
-/** How a hold is let go of. */
-export type Release = 'spend' | 'refund' | 'burn' | 'burnAll' | 'defer' | 'return'
-export type Letting = {
-  accountId: string
-  recipientId: string
-  templateId: string
-  credentialId: string | null
-  source: Source | 'none'
-  h: string
-  release: Release
-  /** burnAll: grants minted before this are gone (the refused attempt's sentAt). */
-  asOf: Date | null
-  why: string | null
-}
-
-export const holdName = (m: string, n: number) => `${m}.${n}`
-
-/** `m.n` apart; ids hold no dot. */
-export function parseHold(h: string): { m: string; n: number } {
-  const dot = h.lastIndexOf('.')
-  return { m: h.slice(0, dot), n: Number(h.slice(dot + 1)) }
-}
 
 /** Soonest to expire first; on a tie single-use before multi-use; then by id, so that every process chooses alike. */
 export function inOrder(a: CredentialRow, b: CredentialRow): number {
@@ -90,21 +67,11 @@ export const sendsOf = (rows: CredentialRow[], want: Parameters<typeof fits>[1],
 /** A hold this old is asked for by the sweep. */
 const FORGOTTEN_MS = 5 * 60_000
 
-/** Spent and burned rows are kept this long at most. */
-const kept = (now: Date) => new Date(now.getTime() + 180 * DAY_MS)
-
-const line = (at: Date, what: string, m: string | null) => ({ history: { $each: [{ at, what, m }], $slice: -20 } })
-
 /**
  * Holding and letting go, write by write (docs/ledger.md C). Each update is one conditional command on one document;
  * all of them may be repeated.
  */
 export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; clock: Clock }) {
-  const key = (want: { accountId: string; recipientId: string }) => ({
-    accountId: want.accountId,
-    recipientId: want.recipientId
-  })
-
   /** One try for all wants: read, assign in memory, one unordered bulkWrite, read back. */
   async function tryHold(wants: Want[]): Promise<Map<string, HoldAnswer>> {
     const answers = new Map<string, HoldAnswer>()
@@ -123,7 +90,7 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
       if (list === undefined) byRecipient.set(row.recipientId, [row])
       else list.push(row)
     }
-    const ops: any[] = []
+    const ops: AnyBulkWriteOperation<CredentialRow>[] = []
     const chosen: { want: Want; row: CredentialRow }[] = []
     for (const want of wants) {
       const name = holdName(want.m, want.n)
@@ -239,124 +206,6 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
     if (ops.length > 0) await rows.bulkWrite(ops, { ordered: false })
     return back
   }
-
-  const refund = (letting: { accountId: string; recipientId: string; credentialId: string; h: string }, now: Date) => ({
-    updateOne: {
-      filter: { ...key(letting), _id: letting.credentialId, holds: letting.h },
-      update: { $pull: { holds: letting.h }, $inc: { sendsLeft: 1, held: -1 }, $push: line(now, 'refunded', letting.h) }
-    }
-  })
-
-  /** C5–C9, C11 as bulk operations. */
-  function letGo(letting: Letting, now: Date): any[] {
-    const { credentialId: id, h } = letting
-    if (id === null) return []
-    const filter = { ...key(letting), _id: id, holds: h }
-    switch (letting.release) {
-      case 'spend':
-        return [
-          {
-            updateOne: {
-              filter,
-              update: {
-                $pull: { holds: h },
-                $inc: { held: -1, spent: 1 },
-                $push: { spentBy: h, ...line(now, 'spent', h) },
-                $min: { removeAt: kept(now) } // grants have no expiry to be dated from
-              }
-            }
-          }
-        ]
-      case 'refund':
-        return [refund({ ...key(letting), credentialId: id, h }, now)]
-      case 'burn':
-        return [
-          {
-            updateOne: {
-              filter,
-              update: {
-                $pull: { holds: h },
-                $inc: { held: -1 },
-                $set: { state: 'dead', why: letting.why ?? 'burned' },
-                $min: { removeAt: kept(now) },
-                $push: line(now, 'burned', h)
-              }
-            }
-          }
-        ]
-      case 'burnAll':
-        return [
-          burnGrants(
-            { ...key(letting), templateId: letting.templateId, asOf: letting.asOf ?? now, why: letting.why ?? '43101' },
-            now
-          ),
-          // the refused grant itself, whatever the clocks of those who minted and sent it say
-          {
-            updateOne: {
-              filter,
-              update: {
-                $pull: { holds: h },
-                $inc: { held: -1 },
-                $set: { state: 'dead', why: letting.why ?? '43101', removeAt: kept(now) }
-              }
-            }
-          }
-        ]
-      case 'defer':
-        return [
-          {
-            updateOne: {
-              filter,
-              update: [
-                {
-                  $set: {
-                    holds: { $filter: { input: '$holds', as: 'h', cond: { $ne: ['$$h', h] } } },
-                    sendsLeft: { $add: ['$sendsLeft', 1] },
-                    held: { $subtract: ['$held', 1] },
-                    notBefore: { $add: [now, { $multiply: [10_000, { $pow: [2, { $ifNull: ['$defers', 0] }] }] }] },
-                    defers: { $add: [{ $ifNull: ['$defers', 0] }, 1] }
-                  }
-                }
-              ]
-            }
-          }
-        ]
-      case 'return':
-        return [
-          refund({ ...key(letting), credentialId: id, h }, now),
-          {
-            updateOne: {
-              filter: { ...key(letting), _id: id, spentBy: h },
-              update: {
-                $pull: { spentBy: h },
-                $inc: { spent: -1, sendsLeft: 1 },
-                $push: line(now, 'returned', h),
-                ...(letting.source === 'grant' ? { $set: { removeAt: NEVER } } : {})
-              }
-            }
-          }
-        ]
-    }
-  }
-
-  const burnGrants = (
-    which: { accountId: string; recipientId: string; templateId: string; asOf: Date; why: string },
-    now: Date
-  ): any => ({
-    updateMany: {
-      filter: {
-        ...key(which),
-        templateId: which.templateId,
-        source: { $in: ['grant', 'longTermGrant'] },
-        state: 'live',
-        mintedAt: { $lt: which.asOf }
-      },
-      update: {
-        $set: { state: 'dead', why: which.why, removeAt: kept(now) },
-        $push: line(now, `burned ${which.why}`, null)
-      }
-    }
-  })
 
   return {
     /**

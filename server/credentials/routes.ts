@@ -19,7 +19,7 @@ import { Instant } from '../../shared/instant.js'
 import { NEVER } from '../../shared/limits.js'
 import { pageOf, PageQuery, wordList } from '../../shared/page.js'
 import type { Credentials } from './credentials.js'
-import { parseHold } from './holds.js'
+import { parseHold } from './letting.js'
 import type { CredentialRow } from './model.js'
 
 const ListQuery = PageQuery.extend({

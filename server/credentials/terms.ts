@@ -1,4 +1,12 @@
-import { DAY_MS, FORM_LIFE_MS, FORM_MARGIN_MS, MARGIN_MS, NEVER, PAYMENT_SENDS } from '../../shared/limits.js'
+import {
+  DAY_MS,
+  FORM_LIFE_MS,
+  FORM_MARGIN_MS,
+  FORM_SENDS,
+  MARGIN_MS,
+  NEVER,
+  PAYMENT_SENDS
+} from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
 
@@ -13,7 +21,13 @@ export type Policy = {
 
 /** The one table of sends and lives. Overridable per account; the service-account rows are the sender's own discipline. */
 export const POLICIES: Record<Source, Policy> = {
-  form: { sends: 1, lifeMs: FORM_LIFE_MS, perDay: null, channel: 'legacy', origin: 'WeChat, template message rules' },
+  form: {
+    sends: FORM_SENDS,
+    lifeMs: FORM_LIFE_MS,
+    perDay: null,
+    channel: 'legacy',
+    origin: 'WeChat, template message rules'
+  },
   payment: {
     sends: PAYMENT_SENDS,
     lifeMs: FORM_LIFE_MS,

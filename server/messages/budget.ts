@@ -1,6 +1,5 @@
 import type { Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
-import type { Clock } from '../platform/clock.js'
 import type { Pace } from './pace.js'
 import type { Lane } from '../../shared/message.js'
 import type { TemplateKind } from '../../shared/template.js'
@@ -50,14 +49,34 @@ export function nextReset(now: Date): Date {
   return new Date(day * DAY_MS - SHANGHAI_MS)
 }
 
+const BOUND_MS = 300_000
+
+/**
+ * The tightest bound seen lately of (the store's time − this process's beat), both in ms. Clocks drift and are set: what
+ * is older than two windows does not count any more.
+ */
+export function createBound(windowMs = BOUND_MS): (beat: number, offset: number) => number {
+  let since = -Infinity
+  let current = -Infinity
+  let before = -Infinity
+  return (beat, offset) => {
+    if (beat - since > windowMs) {
+      before = beat - since > 2 * windowMs ? -Infinity : current
+      current = -Infinity
+      since = beat
+    }
+    current = Math.max(current, offset)
+    return Math.max(current, before)
+  }
+}
+
 /**
  * Slots shared by all workers (docs/ledger.md J): one document per account and interface, by the store's clock ($$NOW),
  * in double milliseconds. A slot is fired or lost; nothing is ever granted twice.
  */
-export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock; pace: Pace }) {
+export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
   const rows = db.collection('budgets') as unknown as Collection<BudgetRow>
-  /** Tightest bound seen of (store's time − this process's monotonic time). */
-  let lo = -Infinity
+  const bound = createBound()
   const idOf = (accountId: string, channel: TemplateKind) => `${accountId}:${channel}`
 
   return {
@@ -123,7 +142,7 @@ export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock
         { upsert: true, returnDocument: 'after' }
       )) as BudgetRow
       const received = pace.monotonic()
-      lo = Math.max(lo, row.now - received)
+      const lo = bound(received, row.now - received)
       return {
         granted: row.g,
         firstAt: row.base - lo,
@@ -134,21 +153,9 @@ export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock
       }
     },
 
-    /** Gives unused slots of today back, once; a lost answer is never tried again. */
-    async giveBack(accountId: string, channel: TemplateKind, unused: number, day: number): Promise<void> {
-      await rows
-        .updateOne({ _id: idOf(accountId, channel), day, used: { $gte: unused } }, { $inc: { used: -unused } })
-        .catch(() => {})
-    },
-
     /** 45009, 45011 and penalties: nothing of this interface goes out before `until`. */
     async block(accountId: string, channel: TemplateKind, until: Date): Promise<void> {
       await rows.updateOne({ _id: idOf(accountId, channel) }, { $max: { blockedUntil: until } }, { upsert: true })
-    },
-
-    /** An operator cleared the quota, or a penalty ended. */
-    async unblock(accountId: string, channel: TemplateKind): Promise<void> {
-      await rows.updateOne({ _id: idOf(accountId, channel) }, { $set: { blockedUntil: null, used: 0 } })
     },
 
     /** From the next block on nothing of this run (or 'account') fires, whoever's process. */
@@ -169,31 +176,6 @@ export function createBudget({ db, clock, pace }: { db: Connection; clock: Clock
     async stoppedOf(accountId: string): Promise<string[]> {
       const found = await rows.find({ _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) } }).toArray()
       return [...new Set(found.flatMap((row) => row.stopped ?? []))]
-    },
-
-    /** What was used today, and until when an interface is blocked. */
-    async state(accountId: string) {
-      const now = clock.now()
-      const today = Math.floor((now.getTime() + SHANGHAI_MS) / DAY_MS)
-      const found = await rows
-        .find({
-          _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) }
-        })
-        .toArray()
-      return Object.fromEntries(
-        found.map((row) => [
-          row._id.slice(accountId.length + 1),
-          {
-            used: row.day === today ? row.used : 0,
-            blockedUntil: row.blockedUntil !== null && row.blockedUntil > now ? row.blockedUntil : null
-          }
-        ])
-      )
-    },
-
-    /** The primary changed, or a test moved the clock: measure anew. */
-    forgetClock() {
-      lo = -Infinity
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Collection } from 'mongodb'
 import { DAY_MS } from '../../shared/limits.js'
-import { parseHold } from '../credentials/holds.js'
+import { parseHold } from '../credentials/letting.js'
 import type { CapRow, MessageRow } from './model.js'
 
 const SHANGHAI_MS = 8 * 3_600_000

@@ -5,7 +5,7 @@ import type { Account, Accounts } from '../accounts/accounts.js'
 import type { People } from '../people/people.js'
 import { DAY_MS } from '../../shared/limits.js'
 import { nextReset, type Budget } from './budget.js'
-import type { Ready } from './prepare.js'
+import type { Ready } from './ready.js'
 import type { Effect } from './settle.js'
 
 export type AlertRow = {

@@ -2,7 +2,7 @@ import { Schema, type Connection } from 'mongoose'
 import { Lane, MessageState, type WaitingFor } from '../../shared/message.js'
 import { NEVER } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
-import type { Release } from '../credentials/holds.js'
+import type { Release } from '../credentials/letting.js'
 import { TemplateKind, type Open } from '../../shared/template.js'
 import type { z } from 'zod'
 

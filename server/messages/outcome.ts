@@ -1,4 +1,4 @@
-import type { Ready } from './prepare.js'
+import type { Ready } from './ready.js'
 import { FAR, type AttemptLine } from './model.js'
 import { FALLBACK_CODES, type Verdict } from './settle.js'
 

@@ -1,43 +1,38 @@
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Account } from '../accounts/accounts.js'
-import type { Credentials } from '../credentials/credentials.js'
-import type { Place } from '../credentials/credentials.js'
-import type { Held, Letting, Want } from '../credentials/holds.js'
-import { fits, holdName } from '../credentials/holds.js'
+import type { Credentials, Place } from '../credentials/credentials.js'
+import { fits, type Held, type Want } from '../credentials/holds.js'
+import { holdName } from '../credentials/letting.js'
+import type { CredentialRow } from '../credentials/model.js'
 import type { Source } from '../../shared/credential.js'
-import type { SkipReason } from '../../shared/message.js'
-import { POLICIES } from '../credentials/terms.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { Recipient } from '../people/recipients.js'
-import { capKey, windowKey, type Caps, type CapWant } from './caps.js'
+import type { Caps } from './caps.js'
 import { gate, quietUntil } from './gates.js'
 import type { MessageRow, RowHold } from './model.js'
-import { FAR } from './model.js'
-import { lettingOf } from './release.js'
-import type { Runs } from './runs.js'
+import { createLeasing } from './leasing.js'
 import type { Pace } from './pace.js'
+import { takePlaces } from './places.js'
+import type { Ready } from './ready.js'
+import type { Runs } from './runs.js'
+import { createTurnWrites, type TurnWrites } from './turn-writes.js'
 
-/** How long a lease runs, and how much of it a request may still be started in (lease − HTTP timeout − 5 s). */
-export const LEASE_MS = 30_000
-export const FIRE_WITHIN_MS = 15_000
+/** Others were quicker with the person's rights. */
+const BUSY_MS = 2_000
+/** A cap is full of messages that may still step back. */
+const PLACE_MS = 10_000
+/** The right of a message in doubt could not be read. */
+const UNREADABLE_MS = 30_000
 
-/** A leased row with everything it needs in hand: only its slot is missing. */
-export type Ready = {
-  row: MessageRow
+/** One turn: what was leased together, and what becomes of it. */
+type Turn = {
+  account: Account
+  now: Date
   lease: string
-  /** When the lease was asked for, before the command: by the beat and by the wall. */
-  leasedAt: { monotonic: number; wall: number }
-  hold: RowHold
-  /** The bare formId or prepay_id; null where the channel needs none. */
-  value: string | null
-  openId: string
-  cap: { key: string; name: string } | null
-  window: { key: string; name: string } | null
-  liveForMs: number | null
-  /** M8 was written: the row says `sending`. */
-  marked: boolean
-  doubt: boolean
+  leasedAt: Ready['leasedAt']
+  writes: TurnWrites
+  without: Source[]
 }
 
 /** The part of the people room the pump needs. */
@@ -80,82 +75,124 @@ export function sourcesOff(account: Pick<Account, 'sources'>): Source[] {
  * bulk command; a row that falls out is settled here.
  */
 export function createPrepare(parts: PrepareParts) {
-  const { rows, clock, pace, credentials, people, runs, caps, random } = parts
+  const { rows, clock, pace, credentials, people, runs } = parts
+  const leasing = createLeasing({ rows, runs, holds: credentials.holds })
 
-  /** Ids of due rows, transactional first, at most one per recipient and none of `busy`. */
-  async function dueIds(account: Account, limit: number, busy: ReadonlySet<string>, now: Date) {
-    const { paused } = await runs.closedOf(account.id)
-    const offline: Record<string, unknown>[] = []
-    if (account.paused) offline.push({ state: 'sending' })
-    else if (paused.size > 0) offline.push({ runId: { $nin: [...paused] } }, { state: 'sending' })
-    const found: Pick<MessageRow, '_id' | 'state' | 'recipientId'>[] = []
-    const taken = new Set<string>()
-    for (const lane of ['transactional', 'bulk'] as const) {
-      if (found.length >= limit) break
-      const part = await rows
-        .find(
-          {
-            accountId: account.id,
-            lane,
-            due: { $lte: now },
-            state: { $in: ['planned', 'held', 'sending'] },
-            ...(offline.length > 0 ? { $or: offline } : {})
-          },
-          { projection: { state: 1, recipientId: 1 } }
+  /** Who may go on now; the others are told where to wait, or why they end. */
+  async function gated(turn: Turn, mine: MessageRow[]): Promise<{ row: MessageRow; openId: string }[]> {
+    const { account, now, writes } = turn
+    const recipientIds = [...new Set(mine.map((row) => row.recipientId).filter((id): id is string => id !== null))]
+    const waits = mine.map((row) => row.waitId).filter((id): id is string => id !== null)
+    const [addresses, optedOut, stoppedWaits, closed] = await Promise.all([
+      people.addresses(recipientIds),
+      optedOutRows(people, mine),
+      waits.length === 0 ? new Set<string>() : parts.stoppedWaits(waits),
+      runs.closedOf(account.id)
+    ])
+    const quiet = account.quietHours !== null && quietUntil(now, account.quietHours, account.zone) !== null
+    const dying = quiet
+      ? await credentials.lastExpiry(
+          account.id,
+          mine.filter((row) => row.lane === 'bulk' && row.recipientId !== null) as Place[]
         )
-        .sort({ due: 1 })
-        .limit(limit - found.length + Math.min(busy.size, 100))
-        .toArray()
-      for (const row of part) {
-        const who = row.recipientId ?? row._id
-        if (busy.has(who) || taken.has(who) || found.length >= limit) continue
-        taken.add(who)
-        found.push(row)
+      : null
+    const runState = (runId: string | null) =>
+      runId !== null && closed.cancelled.has(runId)
+        ? 'cancelled'
+        : runId !== null && closed.paused.has(runId)
+          ? 'paused'
+          : 'online'
+    const going: { row: MessageRow; openId: string }[] = []
+    for (const row of mine) {
+      const address = row.recipientId === null ? undefined : addresses.get(row.recipientId)
+      const recipient = address?.recipient
+      const decided = gate(row, {
+        now,
+        run: runState(row.runId),
+        accountPaused: account.paused,
+        optedOut: optedOut.has(row._id),
+        reach: recipient?.reach ?? 'ok',
+        follower: recipient?.follower ?? false,
+        waitStopped: row.waitId !== null && stoppedWaits.has(row.waitId),
+        quiet: account.quietHours,
+        zone: account.zone,
+        rightDiesAt: row.recipientId === null ? null : (dying?.get(row.recipientId) ?? null)
+      })
+      if ('go' in decided) {
+        if (address?.openId != null) going.push({ row, openId: address.openId })
+        else if (row.state === 'sending') writes.giveUp(row, 'notInAccount')
+        else writes.stop(row, 'skipped', 'notInAccount', null)
+      } else if ('stop' in decided) {
+        if (decided.stop === 'expired') writes.stop(row, 'expired', null, null)
+        else writes.stop(row, 'skipped', decided.reason, decided.detail ?? null)
+      } else if ('giveUp' in decided) writes.giveUp(row, decided.giveUp)
+      else if (row.state === 'sending') writes.doubtUntil(row, decided.delay)
+      else writes.delay(row, decided.delay, decided.waitingFor)
+    }
+    return going
+  }
+
+  /** C3 and C4 for planned rows; what the others name is read again. Those without a right park, wait or end. */
+  async function withRights(turn: Turn, going: { row: MessageRow; openId: string }[]) {
+    const { account, now, writes, without } = turn
+    const wants: Want[] = going
+      .filter(({ row }) => row.state === 'planned' && needsCredential(account, row))
+      .map(({ row }) => ({ m: row._id, n: row.n, accountId: account.id, ...placeOf(account, row), without }))
+    const named = going
+      .filter(({ row }) => row.state !== 'planned' && row.hold?.cred != null)
+      .map(({ row }) => row.hold!.cred!)
+    const [held, values] = await Promise.all([
+      credentials.holds.hold(wants),
+      credentials.holds.values(account.id, named)
+    ])
+    const ready: Ready[] = []
+    const parked: MessageRow[] = []
+    for (const { row, openId } of going) {
+      const add = (hold: RowHold, sealed: string | null, liveAt: Date | null) =>
+        ready.push({
+          row,
+          lease: turn.lease,
+          leasedAt: turn.leasedAt,
+          hold,
+          value: sealed === null ? null : parts.sealer.open(sealed),
+          openId,
+          cap: null,
+          window: row.window ?? null,
+          liveForMs: liveAt === null ? null : now.getTime() - liveAt.getTime(),
+          marked: false,
+          doubt: row.state === 'sending'
+        })
+      if (row.state === 'planned' && needsCredential(account, row)) {
+        const answer = held.get(row._id) ?? 'none'
+        if (answer === 'busy') writes.delay(row, writes.soon(BUSY_MS), null)
+        else if (answer !== 'none') add(holdOf(answer), answer.sealed, null)
+        else if (!row.waitForCredential) writes.stop(row, 'skipped', 'noCredential', null)
+        else {
+          writes.park(row)
+          parked.push(row)
+        }
+      } else if (row.state === 'planned') {
+        add({ cred: null, h: holdName(row._id, row.n), source: 'none', doubt: false }, null, null)
+      } else {
+        const hold = row.hold!
+        const credential = hold.cred === null ? null : values.get(hold.cred)
+        const there = hold.cred === null || credential != null
+        if (row.state === 'sending' ? there : there && stillHolds(row, hold, credential, turn))
+          add(hold, credential?.sealed ?? null, credential?.liveAt ?? null)
+        else if (row.state === 'sending') writes.doubtUntil(row, writes.soon(UNREADABLE_MS))
+        else writes.delay(row, now, null) // its right ran out meanwhile: it looks for another
       }
     }
-    return found
+    await addLiveTimes(credentials, account.id, ready, now)
+    return { ready, parked }
   }
 
-  /** M2a, M2b and the read that tells which are mine. */
-  async function lease(
-    ids: Pick<MessageRow, '_id' | 'state'>[],
-    accountId: string,
-    now: Date,
-    t: string
-  ): Promise<MessageRow[]> {
-    const until = new Date(now.getTime() + LEASE_MS)
-    const calm = ids.filter((row) => row.state !== 'sending').map((row) => row._id)
-    const doubt = ids.filter((row) => row.state === 'sending').map((row) => row._id)
-    if (calm.length > 0) {
-      await rows.updateMany(
-        { accountId, _id: { $in: calm }, state: { $in: ['planned', 'held'] }, due: { $lte: now } },
-        { $set: { lease: t, due: until }, $inc: { n: 1 } }
-      )
-    }
-    if (doubt.length > 0) {
-      await rows.updateMany(
-        { accountId, _id: { $in: doubt }, state: 'sending', due: { $lte: now } },
-        { $set: { lease: t, due: until, 'hold.doubt': true }, $inc: { n: 1 } }
-      )
-    }
-    return rows.find({ accountId, _id: { $in: ids.map((row) => row._id) }, lease: t }).toArray()
-  }
-
-  /** M3: reservations of an earlier turn that were never let go. */
-  async function leftovers(mine: MessageRow[]): Promise<void> {
-    const left = mine.filter((row) => row.state === 'planned' && row.hold !== null && row.hold.settled !== true)
-    if (left.length === 0) return
-    await credentials.holds.letGo(left.map((row) => lettingOf(row)).filter((each): each is Letting => each !== null))
-    await rows.bulkWrite(
-      left.map((row) => ({
-        updateOne: {
-          filter: { accountId: row.accountId, _id: row._id, state: 'planned', 'hold.h': row.hold!.h },
-          update: { $set: { 'hold.settled': true } }
-        }
-      })),
-      { ordered: false }
-    )
-    for (const row of left) row.hold!.settled = true
+  /** M5's second look: a right that came between the search and the parking. */
+  async function lookOnce({ account, now, without }: Turn, parked: MessageRow[]): Promise<void> {
+    if (parked.length === 0) return
+    const places = parked.map((row) => placeOf(account, row))
+    const live = await credentials.reachableAny(account.id, places, without)
+    if (live.length > 0) await wakeParked(rows, account.id, live, now)
   }
 
   return {
@@ -170,289 +207,22 @@ export function createPrepare(parts: PrepareParts) {
     ): Promise<{ ready: Ready[]; leased: number }> {
       const leasedAt = { monotonic: pace.monotonic(), wall: clock.now().getTime() }
       const now = clock.now()
-      const ids = await dueIds(account, limit, busy, now)
-      if (ids.length === 0) return { ready: [], leased: 0 }
-      const t = parts.newLease()
-      const mine = await lease(ids, account.id, now, t)
+      const lease = parts.newLease()
+      const mine = await leasing.take(account, limit, busy, now, lease)
       if (mine.length === 0) return { ready: [], leased: 0 }
-      await leftovers(mine)
-
-      const out: any[] = [] // M4, M4b, M4c, M5 of this turn
-      const mineOf = (row: MessageRow, states: string[]) => ({
-        accountId: row.accountId,
-        _id: row._id,
-        state: { $in: states },
-        lease: t
+      const writes = createTurnWrites({ accountId: account.id, lease, now, random: parts.random })
+      const turn: Turn = { account, now, lease, leasedAt, writes, without: sourcesOff(account) }
+      const { ready, parked } = await withRights(turn, await gated(turn, mine))
+      const passed = await takePlaces(parts.caps, account, ready, now, ({ row, hold, doubt }, kind) => {
+        if (kind === 'wait' && doubt) writes.doubtUntil(row, writes.soon(PLACE_MS))
+        else if (kind === 'wait') writes.wait(row, hold, writes.soon(PLACE_MS))
+        else if (doubt) writes.giveUp(row, 'capped')
+        else writes.stop(row, 'skipped', 'capped', null, hold)
       })
-      const write = (row: MessageRow, states: string[], update: object) =>
-        out.push({ updateOne: { filter: mineOf(row, states), update } })
-      const stop = (
-        row: MessageRow,
-        state: 'skipped' | 'expired',
-        reason: SkipReason | null,
-        detail: string | null,
-        hold?: RowHold
-      ) => {
-        const falls =
-          reason !== null && (reason === 'noCredential' || reason === 'suppressed') && row.fallback.length > 0
-        write(row, ['planned', 'held'], {
-          $set: {
-            state,
-            reason,
-            detail,
-            lease: null,
-            due: FAR,
-            waitingFor: null,
-            todo: true,
-            settledAt: now,
-            parked: false,
-            ...(falls ? { fell: true } : {}),
-            ...(hold === undefined ? {} : { hold })
-          },
-          $inc: { seq: 1 }
-        })
-      }
-      const delay = (row: MessageRow, until: Date, waitingFor: MessageRow['waitingFor']) => {
-        const due = new Date(Math.min(until.getTime(), row.notAfter.getTime()))
-        const had = row.hold !== null && row.hold.settled !== true
-        write(row, ['planned', 'held'], {
-          $set: { state: 'planned', due, lease: null, waitingFor, ...(had ? { todo: true } : {}) },
-          ...(had ? { $inc: { seq: 1 } } : {})
-        })
-      }
-      // M4c
-      const giveUp = (row: MessageRow, reason: string) =>
-        write(row, ['sending'], {
-          $set: {
-            state: 'unknown',
-            reason,
-            due: new Date(now.getTime() + 72 * 3_600_000),
-            lease: null,
-            todo: true,
-            settledAt: now
-          },
-          $inc: { seq: 1 }
-        })
-      const soon = (ms: number) => new Date(now.getTime() + ms * (0.75 + 0.5 * random()))
-
-      // gates
-      const recipientIds = [...new Set(mine.map((row) => row.recipientId).filter((id): id is string => id !== null))]
-      const waits = mine.map((row) => row.waitId).filter((id): id is string => id !== null)
-      const [addresses, optedOut, stoppedWaits, closed] = await Promise.all([
-        people.addresses(recipientIds),
-        optedOutRows(people, mine),
-        waits.length === 0 ? new Set<string>() : parts.stoppedWaits(waits),
-        runs.closedOf(account.id)
-      ])
-      const going: MessageRow[] = []
-      const quiet = account.quietHours !== null && quietUntil(now, account.quietHours, account.zone) !== null
-      const dying = quiet
-        ? await credentials.lastExpiry(
-            account.id,
-            mine.filter((row) => row.lane === 'bulk' && row.recipientId !== null) as Place[]
-          )
-        : null
-      for (const row of mine) {
-        const address = row.recipientId === null ? undefined : addresses.get(row.recipientId)
-        const recipient = address?.recipient
-        const decided = gate(row, {
-          now,
-          run:
-            row.runId === null
-              ? 'online'
-              : closed.cancelled.has(row.runId)
-                ? 'cancelled'
-                : closed.paused.has(row.runId)
-                  ? 'paused'
-                  : 'online',
-          accountPaused: account.paused,
-          optedOut: optedOut.has(row._id),
-          reach: recipient?.reach ?? 'ok',
-          follower: recipient?.follower ?? false,
-          waitStopped: row.waitId !== null && stoppedWaits.has(row.waitId),
-          quiet: account.quietHours,
-          zone: account.zone,
-          rightDiesAt: row.recipientId === null ? null : (dying?.get(row.recipientId) ?? null)
-        })
-        if ('go' in decided) {
-          if (address?.openId != null) going.push(row)
-          else if (row.state === 'sending') giveUp(row, 'notInAccount')
-          else stop(row, 'skipped', 'notInAccount', null)
-        } else if ('stop' in decided) {
-          if (decided.stop === 'expired') stop(row, 'expired', null, null)
-          else stop(row, 'skipped', decided.reason, decided.detail ?? null)
-        } else if ('giveUp' in decided) {
-          giveUp(row, decided.giveUp)
-        } else if (row.state === 'sending') {
-          write(row, ['sending'], { $set: { due: decided.delay, lease: null } })
-        } else delay(row, decided.delay, decided.waitingFor)
-      }
-
-      // credentials: C3, C4 for planned rows; the named ones read again for the others
-      const wants: Want[] = []
-      const without = sourcesOff(account)
-      for (const row of going) {
-        if (row.state !== 'planned' || !needsCredential(account, row)) continue
-        wants.push({
-          m: row._id,
-          n: row.n,
-          accountId: account.id,
-          recipientId: row.recipientId!,
-          channel: row.channel,
-          templateId: row.templateId,
-          leave: leaveOf(account, row),
-          without
-        })
-      }
-      const named = going
-        .filter((row) => row.state !== 'planned' && row.hold?.cred != null)
-        .map((row) => row.hold!.cred!)
-      const [held, values] = await Promise.all([
-        credentials.holds.hold(wants),
-        credentials.holds.values(account.id, named)
-      ])
-
-      const ready: Ready[] = []
-      const parkedRows: MessageRow[] = []
-      const add = (row: MessageRow, hold: RowHold, sealed: string | null, liveAt: Date | null) =>
-        ready.push({
-          row,
-          lease: t,
-          leasedAt,
-          hold,
-          value: sealed === null ? null : parts.sealer.open(sealed),
-          openId: addresses.get(row.recipientId!)!.openId!,
-          cap: null,
-          window: row.window ?? null,
-          liveForMs: liveAt === null ? null : now.getTime() - liveAt.getTime(),
-          marked: false,
-          doubt: row.state === 'sending'
-        })
-      for (const row of going) {
-        if (row.state !== 'planned') {
-          const credential = row.hold?.cred == null ? null : values.get(row.hold.cred)
-          if (row.state === 'sending') {
-            if (row.hold!.cred !== null && credential == null)
-              write(row, ['sending'], { $set: { due: soon(30_000), lease: null } })
-            else add(row, row.hold!, credential?.sealed ?? null, credential?.liveAt ?? null)
-            continue
-          }
-          // held: its credential may have run out meanwhile
-          const good =
-            row.hold!.cred === null ||
-            (credential != null &&
-              (credential.unlimited || credential.holds.includes(row.hold!.h)) &&
-              fits(
-                { ...credential, notBefore: new Date(0) },
-                { channel: row.channel, templateId: row.templateId, without },
-                now
-              ))
-          if (good) add(row, row.hold!, credential?.sealed ?? null, credential?.liveAt ?? null)
-          else delay(row, now, null)
-          continue
-        }
-        if (!needsCredential(account, row)) {
-          add(row, { cred: null, h: holdName(row._id, row.n), source: 'none', doubt: false }, null, null)
-          continue
-        }
-        const answer = held.get(row._id) ?? 'none'
-        if (answer === 'busy') delay(row, soon(2000), null)
-        else if (answer === 'none') {
-          if (!row.waitForCredential) stop(row, 'skipped', 'noCredential', null)
-          else {
-            const wait = Math.min(5000 * 2 ** Math.min(row.parks, 10), 600_000)
-            write(row, ['planned'], {
-              $set: {
-                parked: true,
-                lease: null,
-                waitingFor: 'credential',
-                due: new Date(Math.min(now.getTime() + wait, row.notAfter.getTime()))
-              },
-              $inc: { parks: 1 }
-            })
-            parkedRows.push(row)
-          }
-        } else add(row, holdOf(answer), answer.sealed, null)
-      }
-      await addLiveTimes(credentials, account.id, ready, now)
-
-      // caps: a person's day, and a window source's own
-      const passed = await takeCaps(account, ready, now, (item, kind) => {
-        const { row, hold } = item
-        if (kind === 'capped') {
-          if (item.doubt) giveUp(row, 'capped')
-          else stop(row, 'skipped', 'capped', null, hold)
-        } else if (item.doubt) write(row, ['sending'], { $set: { due: soon(10_000), lease: null } })
-        else
-          write(row, ['planned', 'held'], {
-            $set: { state: 'held', hold, parked: false, due: soon(10_000), lease: null }
-          })
-      })
-
-      if (out.length > 0) await rows.bulkWrite(out, { ordered: false })
-      // M5's second look: a right that came between the search and the parking
-      if (parkedRows.length > 0) {
-        const live = await credentials.reachableAny(
-          account.id,
-          parkedRows.map((row) => placeOf(account, row)),
-          without
-        )
-        if (live.length > 0) await wakeParked(rows, account.id, live, now)
-      }
+      if (writes.ops.length > 0) await rows.bulkWrite(writes.ops, { ordered: false })
+      await lookOnce(turn, parked)
       return { ready: passed, leased: mine.length }
     }
-  }
-
-  async function takeCaps(
-    account: Account,
-    ready: Ready[],
-    now: Date,
-    turnAway: (item: Ready, kind: 'wait' | 'capped') => void
-  ): Promise<Ready[]> {
-    const limit = account.caps.perPersonPerDay
-    const wants: CapWant[] = []
-    const names = new Map<CapWant, string>()
-    const owner = new Map<CapWant, { item: Ready; kind: 'person' | 'window' }>()
-    for (const item of ready) {
-      const { row } = item
-      const name = holdName(row._id, row.n)
-      if (limit !== null && !row.test) {
-        const key = capKey(account.id, row.recipientId!, now)
-        if (row.cap?.key === key) item.cap = row.cap
-        else {
-          const want = { row, key, limit, stops: row.lane === 'bulk' || account.caps.stopTransactional }
-          wants.push(want)
-          names.set(want, name)
-          owner.set(want, { item, kind: 'person' })
-        }
-      }
-      const perDay =
-        item.hold.source === 'none'
-          ? null
-          : (account.sources[item.hold.source]?.perDay ?? POLICIES[item.hold.source].perDay)
-      if (perDay !== null && item.hold.cred !== null && !item.doubt) {
-        const key = windowKey(item.hold.cred, now)
-        if (row.window?.key === key) continue
-        const want = { row, key, limit: perDay, stops: true }
-        wants.push(want)
-        names.set(want, name)
-        owner.set(want, { item, kind: 'window' })
-      }
-    }
-    const answers = await caps.take(wants, names, now)
-    const away = new Set<Ready>()
-    for (const want of wants) {
-      const { item, kind } = owner.get(want)!
-      const answer = answers.get(want) ?? 'wait'
-      if (answer === 'in') {
-        item[kind === 'person' ? 'cap' : 'window'] = { key: want.key, name: names.get(want)! }
-        continue
-      }
-      if (away.has(item)) continue
-      away.add(item)
-      turnAway(item, answer)
-    }
-    return ready.filter((item) => !away.has(item))
   }
 }
 export type Prepare = ReturnType<typeof createPrepare>
@@ -481,6 +251,17 @@ const placeOf = (account: Account, row: MessageRow) => ({
   templateId: row.templateId,
   leave: leaveOf(account, row)
 })
+
+/** A held row's right may have run out, or been lost, meanwhile. */
+function stillHolds(row: MessageRow, hold: RowHold, credential: CredentialRow | null | undefined, turn: Turn): boolean {
+  if (hold.cred === null) return true
+  if (credential == null) return false
+  const want = { channel: row.channel, templateId: row.templateId, without: turn.without }
+  return (
+    (credential.unlimited || credential.holds.includes(hold.h)) &&
+    fits({ ...credential, notBefore: new Date(0) }, want, turn.now)
+  )
+}
 
 const holdOf = (held: Held): RowHold => ({ cred: held.credentialId, h: held.h, source: held.source, doubt: false })
 

@@ -9,10 +9,14 @@ import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
 import type { WechatResult } from '../wechat/client.js'
 import { isTokenErrcode } from '../wechat/errcodes.js'
 import type { TemplateKind } from '../../shared/template.js'
+import { createAnswers } from './answers.js'
 import { nextReset, type Budget } from './budget.js'
-import { FIRE_WITHIN_MS, type Prepare, type Ready } from './prepare.js'
+import { handBackOf, markSending } from './marking.js'
+import { FIRE_WITHIN_MS } from './leasing.js'
+import type { Prepare } from './prepare.js'
+import type { Ready } from './ready.js'
 import type { MessageRow } from './model.js'
-import { outcomeOf, type Outcome } from './outcome.js'
+import { outcomeOf } from './outcome.js'
 import { settle, type Effect } from './settle.js'
 import type { Pace } from './pace.js'
 
@@ -53,15 +57,12 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   const { rows, clock, pace, log } = parts
   const queues = new Map<TemplateKind, Ready[]>()
   const busy = new Set<string>()
-  const outcomes: { item: Ready; outcome: Outcome; effects: Effect[] }[] = []
   const recent: { at: number; refused: boolean }[] = []
   const blocks = new Set<Promise<void>>()
   let inFlight = 0
   /** Marked, in a running block, not fired yet (or put back). */
   let pending = 0
   let stopping = false
-  let flushing: Promise<void> | null = null
-  let flushTimer: NodeJS.Timeout | null = null
   let wakeUp: (() => void) | null = null
   const blockedUntil = new Map<TemplateKind, number>()
 
@@ -69,111 +70,27 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
 
   const release = (item: Ready) => busy.delete(item.row.recipientId ?? item.row._id)
 
+  const answers = createAnswers({
+    accountId,
+    rows,
+    pace,
+    log,
+    done: release,
+    effect: async (item, effect) => parts.effect(await parts.accounts.get(accountId), item, effect)
+  })
+
   /** M8 for a block; those that were replaced meanwhile drop out. */
   async function mark(items: Ready[]): Promise<Ready[]> {
-    const fresh = items.filter((item) => !item.marked)
-    if (fresh.length > 0) {
-      const now = clock.now()
-      const answer = await rows.bulkWrite(
-        fresh.map((item) => ({
-          updateOne: {
-            filter: {
-              accountId,
-              _id: item.row._id,
-              lease: item.lease,
-              ...(item.doubt ? { state: 'sending' } : { state: { $in: ['planned', 'held'] } })
-            },
-            update: {
-              $set: {
-                state: 'sending',
-                sentAt: now,
-                cap: item.cap,
-                window: item.window,
-                parked: false,
-                waitingFor: null,
-                ...(item.doubt ? {} : { hold: item.hold })
-              },
-              $inc: { attempt: 1 },
-              $min: { firstSentAt: now }
-            } as any
-          }
-        })),
-        { ordered: false }
-      )
-      let mine = new Set(fresh)
-      if (answer.matchedCount < fresh.length) {
-        const ids = fresh.map((item) => item.row._id)
-        const back = await rows
-          .find({ accountId, _id: { $in: ids }, state: 'sending' }, { projection: { lease: 1 } })
-          .toArray()
-        const leases = new Map(back.map((row) => [row._id, row.lease]))
-        mine = new Set(fresh.filter((item) => leases.get(item.row._id) === item.lease))
-      }
-      for (const item of fresh) {
-        if (mine.has(item)) {
-          item.marked = true
-          item.row.attempt += 1
-          item.row.sentAt = now
-        } else release(item) // replaced: what was reserved is garbage by name, the sweep returns it
-      }
-    }
+    // replaced: what was reserved is garbage by name, the sweep returns it
+    for (const item of await markSending(rows, accountId, items, clock.now())) release(item)
     return items.filter((item) => item.marked)
   }
 
-  /** M9 and M7: gives rows back that were not fired, naming what they hold. */
   async function handBack(items: Ready[], due: Date | null = null): Promise<void> {
     if (items.length === 0) return
     const now = clock.now()
     await rows.bulkWrite(
-      items.map((item) => {
-        const calm = !item.doubt
-        const filter: any = {
-          accountId,
-          _id: item.row._id,
-          lease: item.lease,
-          state: item.marked || item.doubt ? 'sending' : { $in: ['planned', 'held'] }
-        }
-        const at = due ?? now
-        if (!calm)
-          return {
-            updateOne: {
-              filter,
-              update: { $set: { lease: null, due: at }, ...(item.marked ? { $inc: { attempt: -1 } } : {}) }
-            }
-          }
-        if (due !== null) {
-          // a wait longer than a minute holds nothing: planned again, the follower lets go
-          return {
-            updateOne: {
-              filter,
-              update: {
-                $set: {
-                  state: 'planned',
-                  hold: item.hold,
-                  cap: item.cap,
-                  window: item.window,
-                  lease: null,
-                  due: new Date(Math.min(due.getTime(), item.row.notAfter.getTime())),
-                  waitingFor: 'quota',
-                  todo: true
-                },
-                $inc: { seq: 1, ...(item.marked ? { attempt: -1 } : {}) },
-                ...(item.marked ? { $unset: { firstSentAt: '' } } : {}) // no request is out: none was first
-              } as any
-            }
-          }
-        }
-        return {
-          updateOne: {
-            filter,
-            update: {
-              $set: { state: 'held', hold: item.hold, cap: item.cap, window: item.window, lease: null, due: at },
-              ...(item.marked ? { $inc: { attempt: -1 } } : {}),
-              ...(item.marked ? { $unset: { firstSentAt: '' } } : {}) // no request is out: none was first
-            } as any
-          }
-        }
-      }),
+      items.map((item) => handBackOf(accountId, item, now, due)),
       { ordered: false }
     )
     for (const item of items) release(item)
@@ -249,69 +166,10 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       msgid: msgidOf(result),
       reset: nextReset(clock.now())
     })
-    outcomes.push({ item, outcome, effects: verdict.effects })
+    answers.add({ item, outcome, effects: verdict.effects }, account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS)
     if (verdict.effects.some((effect) => effect.kind === 'refreshToken'))
       parts.tokens.refused(targetOf(account), token.gen).catch(() => {})
-    scheduleFlush(account)
     wakeUp?.()
-  }
-
-  function scheduleFlush(account: Account) {
-    if (flushTimer !== null) return
-    flushTimer = setTimeout(
-      () => {
-        flushTimer = null
-        flush(account).catch((error: unknown) =>
-          log.error({ err: error, accountId }, 'answers could not be stored yet')
-        )
-      },
-      account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS
-    )
-  }
-
-  /** M10, M11: stores answers; kept and tried again while the store does not take them. */
-  async function flush(account: Account): Promise<void> {
-    if (flushing !== null) return flushing
-    flushing = (async () => {
-      while (outcomes.length > 0) {
-        const batch = outcomes.slice(0, 1000)
-        try {
-          const ops = batch.map(({ outcome }) => ({
-            updateOne: { filter: { accountId, ...outcome.filter }, update: outcome.update }
-          }))
-          const answer = await rows.bulkWrite(ops as any, { ordered: false })
-          if (answer.matchedCount < batch.length) {
-            // evidence beats opinion: an operator had called it failed
-            const facts = batch.filter(({ outcome }) => outcome.overrule !== null)
-            if (facts.length > 0) {
-              await rows.bulkWrite(
-                facts.map(({ outcome }) => ({
-                  updateOne: { filter: { accountId, ...outcome.overrule! }, update: outcome.update }
-                })) as any,
-                { ordered: false }
-              )
-            }
-          }
-        } catch (error) {
-          log.warn(
-            { err: error, accountId, answers: outcomes.length },
-            'the store did not take the answers; trying again'
-          )
-          await pace.sleep(500)
-          continue
-        }
-        outcomes.splice(0, batch.length)
-        for (const { item } of batch) release(item)
-        for (const { item, effects } of batch) {
-          for (const effect of effects) {
-            await parts
-              .effect(account, item, effect)
-              .catch((error: unknown) => log.error({ err: error, accountId }, 'a consequence failed'))
-          }
-        }
-      }
-    })().finally(() => (flushing = null))
-    return flushing
   }
 
   /** Fires one block of slots of one channel. @returns how long until the next block should be asked for, ms */
@@ -433,7 +291,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   return {
     accountId,
     /** Is anything leased, in flight, or not stored yet? */
-    idle: () => waiting() + pending + inFlight + outcomes.length === 0,
+    idle: () => waiting() + pending + inFlight + answers.size() === 0,
     inFlight: () => inFlight,
 
     /** Sends what is due until nothing is; returns how many rows were taken up. */
@@ -475,13 +333,13 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           await filling
           continue
         }
-        if (pending + inFlight + outcomes.length > 0) {
+        if (pending + inFlight + answers.size() > 0) {
           // answers free recipients and may bring their next message
           await new Promise<void>((resolve) => {
             wakeUp = resolve
             setTimeout(resolve, LOOK_AGAIN_MS)
           })
-          if (inFlight === 0) await flush(account)
+          if (inFlight === 0) await answers.flush()
           continue
         }
         if (pace.monotonic() < lookAgainAt) return taken
@@ -500,9 +358,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       await Promise.all(blocks)
       const deadline = pace.monotonic() + withinMs
       while (inFlight > 0 && pace.monotonic() < deadline) await pace.sleep(20)
-      const account = await parts.accounts.get(accountId).catch(() => null)
-      if (flushTimer !== null) clearTimeout(flushTimer)
-      if (account !== null) await flush(account)
+      await answers.stop()
       for (const queue of queues.values()) await handBack(queue.splice(0))
     }
   }

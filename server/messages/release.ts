@@ -1,4 +1,4 @@
-import type { Letting, Release } from '../credentials/holds.js'
+import type { Letting, Release } from '../credentials/letting.js'
 import type { MessageRow } from './model.js'
 
 /** Rows in these states keep their hold: nothing is known yet, or it is in use. */

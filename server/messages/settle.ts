@@ -1,6 +1,6 @@
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
-import type { Release } from '../credentials/holds.js'
+import type { Release } from '../credentials/letting.js'
 import type { WechatResult } from '../wechat/client.js'
 import { errcodeRow } from '../wechat/errcodes.js'
 

@@ -1,7 +1,7 @@
 import type { Collection } from 'mongodb'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
-import { parseHold } from '../credentials/holds.js'
+import { parseHold } from '../credentials/letting.js'
 import type { CredentialRow } from '../credentials/model.js'
 import type { Clock } from '../platform/clock.js'
 import type { Budget } from './budget.js'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { outcomeOf } from '../../../server/messages/outcome.js'
-import type { Ready } from '../../../server/messages/prepare.js'
+import type { Ready } from '../../../server/messages/ready.js'
 import { createReceipts } from '../../../server/receipts/receipts.js'
 import { answer, brokenInvariants, buildLedger, closeTestStore, noAnswer, notSent } from '../../support/ledger.js'
 

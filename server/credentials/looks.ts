@@ -1,0 +1,169 @@
+import type { Collection } from 'mongodb'
+import { DAY_MS } from '../../shared/limits.js'
+import type { Source } from '../../shared/credential.js'
+import type { TemplateKind } from '../../shared/template.js'
+import type { Clock } from '../platform/clock.js'
+import { fits, sendsOf } from './holds.js'
+import type { CredentialRow } from './model.js'
+
+/** Who a message is for and what may carry it. */
+export type Place = { recipientId: string; channel: TemplateKind; templateId: string }
+
+/** Verdicts of one account and day (Asia/Shanghai): `_id` is `account:day`, `n` counts by `source:verdict or reason`. */
+export type TallyRow = { _id: string; n: Record<string, number> }
+
+/** What can be said of the rights that are there; nothing here changes any. */
+export function createLooks({
+  rows,
+  tally,
+  clock
+}: {
+  rows: Collection<CredentialRow>
+  tally: Collection<TallyRow>
+  clock: Clock
+}) {
+  async function usableRows(accountId: string, places: Place[], now: Date): Promise<Map<string, CredentialRow[]>> {
+    const out = new Map<string, CredentialRow[]>()
+    if (places.length === 0) return out
+    const recipientIds = [...new Set(places.map((place) => place.recipientId))]
+    for (const row of await rows
+      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live', expiresAt: { $gt: now } })
+      .toArray()) {
+      const list = out.get(row.recipientId)
+      if (list === undefined) out.set(row.recipientId, [row])
+      else list.push(row)
+    }
+    return out
+  }
+
+  return {
+    /** Of these recipients, those who hold a right that could carry this template now. */
+    async reachable(
+      accountId: string,
+      recipientIds: string[],
+      channel: TemplateKind,
+      templateId: string
+    ): Promise<Set<string>> {
+      const now = clock.now()
+      const out = new Set<string>()
+      for (let i = 0; i < recipientIds.length; i += 1000) {
+        const part = recipientIds.slice(i, i + 1000)
+        const live = await rows
+          .find({ accountId, recipientId: { $in: part }, state: 'live', expiresAt: { $gt: now } })
+          .toArray()
+        for (const row of live) {
+          const usable = { ...row, notBefore: now }
+          if ((row.unlimited || row.sendsLeft > 0) && fits(usable, { channel, templateId }, now))
+            out.add(row.recipientId)
+        }
+      }
+      return out
+    },
+
+    /** Of these places, the recipients who hold a right that could carry their message now, and `leave` more beside it. */
+    async reachableAny(
+      accountId: string,
+      places: (Place & { leave?: number })[],
+      without: readonly Source[] = []
+    ): Promise<string[]> {
+      const now = clock.now()
+      const usable = await usableRows(accountId, places, now)
+      const fit = (place: Place & { leave?: number }) =>
+        sendsOf(usable.get(place.recipientId) ?? [], { ...place, without }, now) > (place.leave ?? 0)
+      return [...new Set(places.filter(fit).map((place) => place.recipientId))]
+    },
+
+    /** When the last of the rights that could carry their message dies, by recipient. */
+    async lastExpiry(accountId: string, places: Place[]): Promise<Map<string, Date>> {
+      const now = clock.now()
+      const usable = await usableRows(accountId, places, now)
+      const out = new Map<string, Date>()
+      for (const place of places) {
+        const ends = (usable.get(place.recipientId) ?? [])
+          .filter((row) => fits(row, place, now))
+          .map((row) => row.expiresAt.getTime())
+        if (ends.length > 0) out.set(place.recipientId, new Date(Math.max(...ends)))
+      }
+      return out
+    },
+
+    /** How many sends a person has left, by source, for the phone's own status page. */
+    async sendsLeft(accountId: string, recipientId: string) {
+      const now = clock.now()
+      const live = await rows.find({ accountId, recipientId, state: 'live', expiresAt: { $gt: now } }).toArray()
+      const sum = (source: Source) =>
+        live.filter((row) => row.source === source).reduce((n, row) => n + row.sendsLeft, 0)
+      const grants: Record<string, number> = {}
+      for (const row of live)
+        if (row.source === 'grant') grants[row.templateId!] = (grants[row.templateId!] ?? 0) + row.sendsLeft
+      return { form: sum('form'), payment: sum('payment'), grants }
+    },
+
+    /** Rights by source, state and day, with what they are worth; for reports. Days are those of Asia/Shanghai. */
+    async stats(accountId: string, by: ('source' | 'day' | 'place' | 'state')[]) {
+      const now = clock.now()
+      const id: Record<string, unknown> = {}
+      for (const field of by) {
+        id[field] =
+          field === 'day'
+            ? { $dateToString: { date: '$caughtAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } }
+            : `$${field}`
+      }
+      const groups = await rows
+        .aggregate([
+          { $match: { accountId } },
+          {
+            $group: {
+              _id: id,
+              captured: { $sum: 1 },
+              sendsLeft: {
+                $sum: {
+                  $cond: [{ $and: [{ $eq: ['$state', 'live'] }, { $gt: ['$expiresAt', now] }] }, '$sendsLeft', 0]
+                }
+              },
+              spent: { $sum: '$spent' },
+              held: { $sum: '$held' },
+              wasted: { $sum: { $cond: [{ $lte: ['$expiresAt', now] }, '$sendsLeft', 0] } }
+            }
+          }
+        ])
+        .toArray()
+      return groups.map(({ _id, ...numbers }) => ({ ...(_id as object), ...numbers }))
+    },
+
+    /** What was handed in, all days together, as `source:stored`, `source:duplicate` or `source:<reason>` → n. */
+    async verdicts(accountId: string): Promise<Record<string, number>> {
+      const out: Record<string, number> = {}
+      for (const row of await tally.find({ _id: { $gte: `${accountId}:`, $lt: `${accountId};` } }).toArray()) {
+        for (const [name, n] of Object.entries(row.n)) out[name] = (out[name] ?? 0) + n
+      }
+      return out
+    },
+
+    /** Sends that expire on each of the next `days` days (Asia/Shanghai), by source. */
+    async forecast(accountId: string, days: number) {
+      const now = clock.now()
+      const until = new Date(now.getTime() + days * DAY_MS)
+      const groups = await rows
+        .aggregate([
+          { $match: { accountId, state: 'live', expiresAt: { $gt: now, $lte: until } } },
+          {
+            $group: {
+              _id: {
+                day: { $dateToString: { date: '$expiresAt', format: '%Y-%m-%d', timezone: 'Asia/Shanghai' } },
+                source: '$source'
+              },
+              sends: { $sum: '$sendsLeft' }
+            }
+          },
+          { $sort: { '_id.day': 1, '_id.source': 1 } }
+        ])
+        .toArray()
+      return groups.map((group) => ({
+        day: group._id.day as string,
+        source: group._id.source as string,
+        expiring: group.sends as number
+      }))
+    }
+  }
+}

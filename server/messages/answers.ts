@@ -1,0 +1,97 @@
+import type { Collection } from 'mongodb'
+import type { Log } from '../platform/log.js'
+import type { MessageRow } from './model.js'
+import type { Outcome } from './outcome.js'
+import type { Pace } from './pace.js'
+import type { Ready } from './ready.js'
+import type { Effect } from './settle.js'
+
+/** An answer that came: what it makes of the row, and what it does besides. */
+export type Answer = { item: Ready; outcome: Outcome; effects: Effect[] }
+
+export type AnswersParts = {
+  accountId: string
+  rows: Collection<MessageRow>
+  pace: Pace
+  log: Log
+  /** Stored: the recipient may get the next message. */
+  done: (item: Ready) => void
+  /** What an answer does besides moving its row; called once it is stored. */
+  effect: (item: Ready, effect: Effect) => Promise<void>
+}
+
+const BATCH = 1000
+const AGAIN_MS = 500
+
+/** Answers of one account on their way into the store (M10, M11): kept here until it has taken them. */
+export function createAnswers({ accountId, rows, pace, log, done, effect }: AnswersParts) {
+  const waiting: Answer[] = []
+  let flushing: Promise<void> | null = null
+  let timer: NodeJS.Timeout | null = null
+
+  async function store(batch: Answer[]): Promise<void> {
+    const answer = await rows.bulkWrite(
+      batch.map(({ outcome }) => ({ updateOne: { filter: { accountId, ...outcome.filter }, update: outcome.update } })),
+      { ordered: false }
+    )
+    if (answer.matchedCount === batch.length) return
+    // evidence beats opinion: an operator had called it failed
+    const facts = batch.filter(({ outcome }) => outcome.overrule !== null)
+    if (facts.length === 0) return
+    await rows.bulkWrite(
+      facts.map(({ outcome }) => ({
+        updateOne: { filter: { accountId, ...outcome.overrule! }, update: outcome.update }
+      })),
+      { ordered: false }
+    )
+  }
+
+  async function storeAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, BATCH)
+      try {
+        await store(batch)
+      } catch (error) {
+        log.warn({ err: error, accountId, answers: waiting.length }, 'the store did not take the answers; trying again')
+        await pace.sleep(AGAIN_MS)
+        continue
+      }
+      waiting.splice(0, batch.length)
+      for (const { item } of batch) done(item)
+      for (const { item, effects } of batch) {
+        for (const each of effects) {
+          await effect(item, each).catch((error: unknown) =>
+            log.error({ err: error, accountId }, 'a consequence failed')
+          )
+        }
+      }
+    }
+  }
+
+  /** Stores what came, again and again until the store takes it. */
+  function flush(): Promise<void> {
+    flushing ??= storeAll().finally(() => (flushing = null))
+    return flushing
+  }
+
+  return {
+    /** How many are not stored yet. */
+    size: () => waiting.length,
+    flush,
+
+    /** Takes an answer in; it is stored within `withinMs`, together with those that come meanwhile. */
+    add(answer: Answer, withinMs: number): void {
+      waiting.push(answer)
+      timer ??= setTimeout(() => {
+        timer = null
+        void flush()
+      }, withinMs)
+    },
+
+    /** Stores what is left; nothing is timed any more. */
+    async stop(): Promise<void> {
+      if (timer !== null) clearTimeout(timer)
+      await flush()
+    }
+  }
+}
