@@ -1,4 +1,4 @@
-import type { Collection, Filter } from 'mongodb'
+import type { AnyBulkWriteOperation, Collection, Filter } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { isDuplicateKey } from '../platform/mongo.js'
@@ -57,6 +57,16 @@ const LEAN = {
 type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
 const COUNTER_DAYS = 400
 
+function grouped<T>(list: readonly T[], key: (each: T) => unknown): T[][] {
+  const out = new Map<unknown, T[]>()
+  for (const each of list) {
+    const alike = out.get(key(each))
+    if (alike === undefined) out.set(key(each), [each])
+    else alike.push(each)
+  }
+  return [...out.values()]
+}
+
 /** Field names of counters hold no dots. */
 const field = (name: string) => `n.${name.replaceAll('.', '_').replaceAll('$', '_')}`
 
@@ -71,8 +81,11 @@ export function createFollower(parts: FollowerParts) {
   const lean = (filter: Filter<MessageRow>, limit = 0): Promise<Lean[]> =>
     rows.find(filter, { projection: LEAN }).limit(limit).toArray() as unknown as Promise<Lean[]>
 
-  /** F3: lets holds go, plans fallbacks, gives caps back; all by name, so twice is once. */
-  async function consequences(accountId: string, fresh: Lean[]): Promise<void> {
+  /**
+   * F3: lets holds go, plans fallbacks, gives caps back; all by name, so twice is once.
+   * @returns the holds let go, by message
+   */
+  async function consequences(accountId: string, fresh: Lean[]): Promise<Map<string, { h: string; seq: number }>> {
     const lettings: { row: Lean; letting: Letting }[] = []
     for (const row of fresh) {
       const letting = lettingOf(row)
@@ -81,15 +94,6 @@ export function createFollower(parts: FollowerParts) {
     if (lettings.length > 0) {
       const woken = await credentials.holds.letGo(lettings.map(({ letting }) => letting))
       if (woken.length > 0) await credentials.awake(accountId, woken)
-      await rows.bulkWrite(
-        lettings.map(({ row }) => ({
-          updateOne: {
-            filter: { accountId, _id: row._id, 'hold.h': row.hold!.h, seq: row.seq },
-            update: { $set: { 'hold.settled': true } }
-          }
-        })),
-        { ordered: false }
-      )
     }
     const fallen = fresh.filter((row) => row.fell).map((row) => row._id)
     if (fallen.length > 0) {
@@ -112,6 +116,7 @@ export function createFollower(parts: FollowerParts) {
         { ordered: false }
       )
     }
+    return new Map(lettings.map(({ row, letting }) => [row._id, { h: letting.h, seq: row.seq }]))
   }
 
   /** F4: deltas per run, minute and template; a document takes each batch once. */
@@ -149,32 +154,54 @@ export function createFollower(parts: FollowerParts) {
     }
   }
 
-  /** F5: marks rows as counted, then as done; a row that moved on meanwhile stays `todo`. */
-  async function settleRows(accountId: string, N: number, entries: Entry[]): Promise<void> {
-    const by = <K>(key: (entry: Entry) => K) => {
-      const out = new Map<K, string[]>()
-      for (const entry of entries) out.set(key(entry), [...(out.get(key(entry)) ?? []), entry.id])
-      return out
+  /**
+   * F5: marks rows as counted and done, and their holds as settled: one write for each that did not move meanwhile. One
+   * that did is counted as what it was and stays `todo`.
+   */
+  async function settleRows(
+    accountId: string,
+    N: number,
+    entries: Entry[],
+    gone: Map<string, { h: string; seq: number }>
+  ): Promise<void> {
+    const ops: AnyBulkWriteOperation<MessageRow>[] = []
+    const rest: Entry[] = []
+    for (const entry of entries) {
+      const letting = gone.get(entry.id)
+      if (letting?.seq !== entry.seq) rest.push(entry)
+      else
+        ops.push({
+          updateOne: {
+            filter: { accountId, _id: entry.id, seq: entry.seq, 'hold.h': letting.h, tally: { $lt: N } },
+            update: { $set: { counted: entry.to, tally: N, todo: false, 'hold.settled': true } }
+          }
+        })
     }
-    const classes = [...by((entry) => entry.to)].map(([counted, ids]) => ({
-      updateMany: {
-        filter: { accountId, _id: { $in: ids }, tally: { $lt: N } },
-        update: { $set: { counted, tally: N } }
-      }
-    }))
-    const seqs = [...by((entry) => entry.seq)].map(([seq, ids]) => ({
-      updateMany: { filter: { accountId, _id: { $in: ids }, seq }, update: { $set: { todo: false } } }
-    }))
-    await rows.bulkWrite([...classes, ...seqs], { ordered: true })
+    for (const alike of grouped(rest, (entry) => `${entry.seq} ${entry.to}`)) {
+      const { seq, to } = alike[0]!
+      const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq, tally: { $lt: N } }
+      ops.push({ updateMany: { filter, update: { $set: { counted: to, tally: N, todo: false } } } })
+    }
+    // those that moved meanwhile, and what a broken batch had left over
+    for (const alike of grouped(entries, (entry) => entry.to)) {
+      const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, tally: { $lt: N } }
+      ops.push({ updateMany: { filter, update: { $set: { counted: alike[0]!.to, tally: N } } } })
+    }
+    for (const alike of grouped(entries, (entry) => entry.seq)) {
+      const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq: alike[0]!.seq, todo: true }
+      ops.push({ updateMany: { filter, update: { $set: { todo: false } } } })
+    }
+    await rows.bulkWrite(ops, { ordered: true })
   }
 
   /** F3–F6. `read`: the rows as just read for this batch; a batch found written down reads them anew. */
   async function apply(tally: TallyRow, read: Lean[] | null): Promise<void> {
     const accountId = tally._id
     const entries = tally.batch!
-    await consequences(accountId, read ?? (await lean({ accountId, _id: { $in: entries.map((entry) => entry.id) } })))
+    const fresh = read ?? (await lean({ accountId, _id: { $in: entries.map((entry) => entry.id) } }))
+    const gone = await consequences(accountId, fresh)
     await count(accountId, tally.N, tally.minute!, entries)
-    await settleRows(accountId, tally.N, entries)
+    await settleRows(accountId, tally.N, entries, gone)
     await tallies.updateOne({ _id: accountId, N: tally.N }, { $set: { batch: null } })
   }
 

@@ -6,9 +6,12 @@ import t from 'tap'
 
 const MAIN = fileURLToPath(new URL(`../../demo/main${extname(import.meta.url)}`, import.meta.url))
 
+// Twenty workers die and are waited for: minutes on a busy machine.
+t.setTimeout(600_000)
+
 t.test(
   'kill -9 of the worker at 20 random moments of 2,000 messages: both ledgers agree',
-  { timeout: 400_000 },
+  { timeout: 580_000 },
   async (t) => {
     const run = promisify(execFile)
     const { stdout, stderr } = await run(
