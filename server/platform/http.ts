@@ -3,11 +3,16 @@ import jwt from '@fastify/jwt'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { newId } from './ids.js'
+import { installJson } from './json-body.js'
 import type { Log } from './log.js'
 import { installProblems } from './problem.js'
+import { installUnroutable, markAnswer, unroutable } from './unroutable.js'
 
 /** 500 items of a batch with everything filled in stay below this. */
 const BODY_LIMIT = 2 * 1024 * 1024
+
+/** For a request to arrive whole, on the slowest of phones: who says half a request and no more is hung up on. */
+const REQUEST_TIMEOUT_MS = 120_000
 
 /** The bare server: schemas by zod, errors as problem documents, cookies and signed tokens; no route yet. */
 export async function createHttp({
@@ -24,28 +29,23 @@ export async function createHttp({
     // Two lines a request would be most of the log; what matters is logged by the rooms.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     trustProxy,
     genReqId: newId,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 200 }
+    routerOptions: { maxParamLength: 200 },
+    ...unroutable
   })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   installProblems(app)
+  installUnroutable(app)
   app.addHook('onSend', async (request, reply, payload) => {
-    void reply.header('x-request-id', request.id)
-    void reply.header('x-content-type-options', 'nosniff')
+    markAnswer(request, reply)
     return payload
   })
-  // JSON alone; a route that takes anything else (WeChat's pushes) adds its own parser where it is registered.
-  app.removeAllContentTypeParsers()
-  // An empty JSON body is what many clients send with a POST that takes none.
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined)
-    parseJson(request, body as string, done)
-  })
-  const parseJson = app.getDefaultJsonParser('error', 'error')
+  installJson(app)
   await app.register(cookie)
   await app.register(jwt, { secret: tokenKey, sign: { algorithm: 'HS256' }, verify: { algorithms: ['HS256'] } })
   return app

@@ -72,9 +72,8 @@ export const idempotencyPlugin = fastifyPlugin<{ db: Connection; clock: Clock; s
       } catch (error) {
         if (!isDuplicateKey(error)) throw error
         const first = await rows().findOne({ _id })
-        if (first === null) throw new StillRunning()
-        if (first.body !== body) throw otherBody()
-        if (first.state === 'done') {
+        if (first !== null && first.body !== body) throw otherBody()
+        if (first?.state === 'done') {
           for (const [name, value] of Object.entries(first.headers ?? {})) void reply.header(name, value)
           void reply.header('idempotent-replayed', 'true').code(first.status ?? 200)
           return reply.serializer((text: string) => text).send(sealer.open(first.sealed ?? ''))
@@ -84,6 +83,7 @@ export const idempotencyPlugin = fastifyPlugin<{ db: Connection; clock: Clock; s
           { _id, state: 'running', startedAt: { $lte: stale } },
           { $set: { startedAt } }
         )
+        // Also when the first one has just been refused and is forgotten: the next try is a first one again.
         if (modifiedCount === 0) {
           void reply.header('retry-after', 1)
           throw new StillRunning()

@@ -8,19 +8,23 @@ import { languageOf, type Language } from './language.js'
 
 type Fault = { pointer: string; code: string; message: string }
 
-/** Titles by status, so that a person reads their own language whatever the cause. */
+/** In English the names HTTP gives them. */
 const CHINESE_TITLES: Record<number, string> = {
   400: '请求无法解析',
   401: '需要有效的令牌',
   403: '没有权限',
   404: '未找到',
   405: '不支持的方法',
+  408: '请求超时',
   409: '与当前状态冲突',
   412: '内容已被修改',
   413: '请求体过大',
+  414: '请求地址过长',
   415: '不支持的内容类型',
+  417: '无法满足的期望',
   422: '请求内容不符合要求',
   429: '请求过于频繁',
+  431: '请求头过大',
   500: '服务器内部错误',
   502: '上游服务失败',
   503: '服务暂不可用'
@@ -35,7 +39,8 @@ const FASTIFY_CODES: Record<string, { status: number; code: string; detail: stri
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { status: 400, code: 'request.malformed', detail: 'the body was cut off' },
   FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, code: 'request.too-large', detail: 'the body is too large' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { status: 415, code: 'request.media-type', detail: 'send application/json' },
-  FST_ERR_BAD_URL: { status: 400, code: 'request.malformed', detail: 'the path is not a valid URL' }
+  FST_ERR_BAD_URL: { status: 400, code: 'request.malformed', detail: 'the path is not a valid URL' },
+  FST_ERR_MAX_PARAM_LENGTH: { status: 414, code: 'request.too-long', detail: 'a part of the path is too long' }
 }
 
 /** The driver's errors that mean "the store is away", as opposed to "we asked it nonsense". */
@@ -44,17 +49,20 @@ const STORE_AWAY =
 
 /** Answers every error, and every path nobody serves, as application/problem+json. */
 export function installProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem = problemOf(error, request)
-    if (problem.status >= 500) request.log.error({ err: error }, 'a request failed')
-    else request.log.debug({ code: problem.code, status: problem.status }, 'a request was refused')
-    if (error instanceof LimitReached) void reply.header('retry-after', Math.ceil(error.retryAfterSeconds))
-    if (problem.status === 503) void reply.header('retry-after', 2)
-    return send(reply, problem)
-  })
+  app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) =>
     send(reply, problemOf(new NotFound(`nothing is served at ${request.method} ${pathOf(request)}`), request))
   )
+}
+
+/** Answers an error as the problem it is; what is nobody's fault but ours is logged whole. */
+export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(error, request)
+  if (problem.status >= 500) request.log.error({ err: error }, 'a request failed')
+  else request.log.debug({ code: problem.code, status: problem.status }, 'a request was refused')
+  if (error instanceof LimitReached) void reply.header('retry-after', Math.ceil(error.retryAfterSeconds))
+  if (problem.status === 503) void reply.header('retry-after', 2)
+  return send(reply, problem)
 }
 
 function send(reply: FastifyReply, problem: Problem): FastifyReply {
@@ -69,15 +77,8 @@ function send(reply: FastifyReply, problem: Problem): FastifyReply {
 /** An error as the caller may see it. What is no AppError and no fault of the request is a bare 500. */
 export function problemOf(error: unknown, request: Pick<FastifyRequest, 'id' | 'headers'>): Problem {
   const language = languageOf(request.headers['accept-language'])
-  const build = (status: number, code: string, detail?: string, more: Record<string, unknown> = {}): Problem => ({
-    type: `urn:hongyan:problem:${code}`,
-    title: (language === 'zh' ? CHINESE_TITLES[status] : undefined) ?? STATUS_CODES[status] ?? 'Error',
-    status,
-    ...(detail !== undefined && { detail }),
-    code,
-    requestId: request.id,
-    ...more
-  })
+  const build = (status: number, code: string, detail?: string, more?: Record<string, unknown>) =>
+    problemDocument({ status, code, detail, requestId: request.id, language, more })
 
   if (error instanceof AppError) {
     return build(error.status, error.code, error.message, {
@@ -100,6 +101,33 @@ export function problemOf(error: unknown, request: Pick<FastifyRequest, 'id' | '
     return build(statusCode, 'request.refused', error instanceof Error ? error.message : undefined)
   }
   return build(500, 'internal')
+}
+
+/** The document itself; its title goes by status, so that a person reads their own language whatever the cause. */
+export function problemDocument({
+  status,
+  code,
+  detail,
+  requestId,
+  language,
+  more
+}: {
+  status: number
+  code: string
+  detail?: string | undefined
+  requestId: string
+  language: Language
+  more?: Record<string, unknown> | undefined
+}): Problem {
+  return {
+    type: `urn:hongyan:problem:${code}`,
+    title: (language === 'zh' ? CHINESE_TITLES[status] : undefined) ?? STATUS_CODES[status] ?? 'Error',
+    status,
+    ...(detail !== undefined && { detail }),
+    code,
+    requestId,
+    ...more
+  }
 }
 
 type Issue = { code: string; path: string[]; message: string; keys?: string[]; errors?: Issue[][] }
@@ -141,7 +169,8 @@ function chineseMessage(issue: Issue): string {
   return (typeof text === 'string' ? text : text?.message) ?? issue.message
 }
 
-function pointer(path: string[]): string {
+/** A JSON pointer (RFC 6901). */
+export function pointer(path: string[]): string {
   return path.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 }
 

@@ -238,6 +238,38 @@ t.test('a POST with an Idempotency-Key', async (t) => {
     open()
     t.same([(await first).statusCode, (await third).statusCode], [201, 201])
   })
+  t.test('runs once of twenty at the same time; the others say so', async (t) => {
+    const before = runs
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post('d', 1)))
+    const later = await Promise.all(Array.from({ length: 20 }, () => post('d', 1)))
+    t.equal(runs, before + 1)
+    const kinds = [...answers, ...later].map(({ statusCode, headers }) =>
+      [statusCode, headers['idempotent-replayed'] ?? '-', headers['retry-after'] ?? '-'].join(' ')
+    )
+    t.equal(kinds.filter((kind) => kind === '201 - -').length, 1, 'one ran')
+    t.same(
+      kinds.filter((kind) => !['201 - -', '201 true -', '409 - 1'].includes(kind)),
+      [],
+      'the others are told to wait, or are given its answer and told that it is'
+    )
+    t.equal(new Set([...answers, ...later].flatMap((each) => (each.statusCode === 201 ? [each.body] : []))).size, 1)
+    t.equal(kinds.slice(20).filter((kind) => kind === '201 true -').length, 20)
+  })
+  t.test('is told when to come back also where the first has just been refused', async (t) => {
+    let open = () => {}
+    gate = new Promise((resolve) => (open = resolve))
+    fail = new LimitReached('not now', 1)
+    const first = post('e', 1)
+    while ((await db.collection('idempotencyKeys').countDocuments({ state: 'running' })) === 0);
+    const others = Promise.all(Array.from({ length: 10 }, () => post('e', 1)))
+    open()
+    t.equal((await first).statusCode, 429)
+    for (const { statusCode, headers } of await others) {
+      t.ok([409, 429].includes(statusCode))
+      t.equal(headers['retry-after'], '1')
+    }
+    fail = null
+  })
   t.test('may be used again after a refusal', async (t) => {
     fail = new LimitReached('not now', 1)
     t.equal((await post('c', 1)).statusCode, 429)
