@@ -8,7 +8,8 @@ import { isDuplicateKey } from '../platform/mongo.js'
 import { listPage, type Page } from '../platform/page.js'
 import { PreconditionFailed } from '../platform/errors.js'
 import type { Sealer } from '../platform/sealing.js'
-import { AccountExists, ApiBaseRefused, NoSuchAccount, SecretNeeded } from './errors.js'
+import { apiBaseFault, isHttp } from './api-base.js'
+import { AccountExists, ApiBaseRefused, NoSuchAccount, RelayRefused, SecretNeeded } from './errors.js'
 import { accountModel, type AccountRow, type Block } from './model.js'
 
 /** An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. */
@@ -133,10 +134,11 @@ export function createAccounts({
     return toAccount(changed as AccountRow)
   }
 
-  function checkApiBase(mode: AccountView['mode'], base: string | null | undefined) {
-    if (mode === 'sandbox' || !base || base === apiBase) return
-    const { protocol, hostname } = new URL(base)
-    if (protocol !== 'https:' || !/(^|\.)weixin\.qq\.com$/.test(hostname)) throw new ApiBaseRefused()
+  /** @throws ApiBaseRefused, RelayRefused */
+  function checkUrls(mode: AccountView['mode'], base: string | null | undefined, relayTo: string | undefined): void {
+    const fault = base === null || base === undefined ? null : apiBaseFault(mode, base, apiBase)
+    if (fault !== null) throw new ApiBaseRefused(fault)
+    if (relayTo !== undefined && !isHttp(new URL(relayTo))) throw new RelayRefused()
   }
 
   return {
@@ -167,9 +169,9 @@ export function createAccounts({
       return listPage<AccountRow, Account>(model.collection, options, toAccount)
     },
 
-    /** @throws AccountExists when the appId is connected already; ApiBaseRefused */
+    /** @throws AccountExists when the appId is connected already; ApiBaseRefused, RelayRefused */
     async create(body: AccountCreate): Promise<Account> {
-      checkApiBase(body.mode, body.apiBase)
+      checkUrls(body.mode, body.apiBase, body.callback?.relayTo)
       const now = clock.now()
       const { callback } = body
       const fresh: AccountRow = {
@@ -225,7 +227,9 @@ export function createAccounts({
     async patch(id: string, body: AccountPatch, ifMatch?: string): Promise<Account> {
       const seen = await row(id)
       const { secret, callback, limits, caps, sources, ...plain } = body
-      checkApiBase(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase)
+      if (body.mode !== undefined || body.apiBase !== undefined || callback?.relayTo !== undefined) {
+        checkUrls(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase, callback?.relayTo)
+      }
       const elsewhere =
         (body.mode !== undefined && body.mode !== seen.mode) ||
         (body.apiBase !== undefined && body.apiBase !== (seen.apiBase ?? apiBase))

@@ -12,14 +12,18 @@ export class AccountExists extends Conflict {
   }
 }
 
-/** A live account talks to WeChat only, so that no operator can make the server call places inside its network. */
+/** No operator can make the server call places inside its network: see `api-base.ts` for what may be named. */
 export class ApiBaseRefused extends InvalidInput {
+  constructor(message: string) {
+    super(message, faultAt('/apiBase', 'accounts.api-base', message))
+  }
+}
+
+/** Pushes are forwarded over HTTP or not at all. */
+export class RelayRefused extends InvalidInput {
   constructor() {
-    const message = 'the apiBase of a live account is a https host of weixin.qq.com; use mode sandbox for others'
-    super(message, {
-      code: 'accounts.api-base',
-      errors: [{ pointer: '/apiBase', code: 'accounts.api-base', message }]
-    })
+    const message = 'relayTo is a http or https URL without a user name'
+    super(message, faultAt('/callback/relayTo', 'accounts.relay-to', message))
   }
 }
 
@@ -27,9 +31,8 @@ export class ApiBaseRefused extends InvalidInput {
 export class SecretNeeded extends InvalidInput {
   constructor() {
     const message = 'give the secret again when mode or apiBase changes: it is what will be sent there'
-    super(message, {
-      code: 'accounts.secret-needed',
-      errors: [{ pointer: '/secret', code: 'accounts.secret-needed', message }]
-    })
+    super(message, faultAt('/secret', 'accounts.secret-needed', message))
   }
 }
+
+const faultAt = (pointer: string, code: string, message: string) => ({ code, errors: [{ pointer, code, message }] })

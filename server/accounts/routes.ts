@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { AccountCreate, AccountPatch, AccountView } from '../../shared/account.js'
 import { PageQuery, pageOf } from '../../shared/page.js'
-import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { accountsOf } from '../platform/auth.js'
 import { NotAllowed } from '../platform/errors.js'
 import { etagOf } from '../platform/etag.js'
-import { accountView, type Account, type Accounts } from './accounts.js'
+import { accountFor } from './access.js'
+import { accountView, type Accounts } from './accounts.js'
 import type { VerifyAccount } from './verify.js'
 
 const params = z.object({ id: z.string() })
@@ -22,12 +23,6 @@ export const accountRoutes: FastifyPluginAsyncZod<{
 }> = async (app, { accounts, verify, forgetToken, halt }) => {
   const read = app.requireCaller({ scope: 'accounts:read' })
   const write = app.requireCaller({ scope: 'accounts:write', role: 'operator' })
-
-  async function allowed(caller: Caller, idOrAppId: string): Promise<Account> {
-    const account = await accounts.get(idOrAppId)
-    mayUseAccount(caller, account.id)
-    return account
-  }
 
   app.get(
     '/v1/accounts',
@@ -55,7 +50,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     '/v1/accounts/:id',
     { onRequest: read, schema: { params, response: { 200: AccountView } } },
     async (request, reply) => {
-      const account = await allowed(request.caller, request.params.id)
+      const account = await accountFor(accounts, request.caller, request.params.id)
       return reply.header('etag', etagOf(account.rev)).send(accountView(account))
     }
   )
@@ -63,7 +58,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     '/v1/accounts/:id',
     { onRequest: write, schema: { params, headers, body: AccountPatch, response: { 200: AccountView } } },
     async (request, reply) => {
-      const { id } = await allowed(request.caller, request.params.id)
+      const { id } = await accountFor(accounts, request.caller, request.params.id)
       const account = await accounts.patch(id, request.body, request.headers['if-match'])
       const { secret, apiBase, tokenApi, mode } = request.body
       // A token got with the old secret or from another host may go on working, or not: start afresh.
@@ -75,7 +70,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     '/v1/accounts/:id',
     { onRequest: write, schema: { params, headers, response: { 204: z.null() } } },
     async (request, reply) => {
-      const { id } = await allowed(request.caller, request.params.id)
+      const { id } = await accountFor(accounts, request.caller, request.params.id)
       await accounts.remove(id, request.headers['if-match'])
       await forgetToken(id)
       return reply.code(204).send(null)
@@ -100,7 +95,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
       `/v1/accounts/:id/${name}`,
       { onRequest: write, schema: { params, response: { 200: AccountView } } },
       async (request, reply) => {
-        const { id } = await allowed(request.caller, request.params.id)
+        const { id } = await accountFor(accounts, request.caller, request.params.id)
         const account = await verb(id)
         return reply.header('etag', etagOf(account.rev)).send(accountView(account))
       }

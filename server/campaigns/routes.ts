@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf, wordList } from '../../shared/page.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
-import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { accountsOf, type Caller } from '../platform/auth.js'
 import { etagOf } from '../platform/etag.js'
 import { mayKnow, runRoutes } from './run-routes.js'
 import { campaignView, type CampaignRow, type Campaigns } from './campaigns.js'
@@ -45,7 +46,7 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
       const { accountId, state, 'trigger.kind': kind, ...query } = request.query
       const allowed = accountsOf(request.caller)
       const filter: Record<string, unknown> = {}
-      if (accountId !== undefined) filter.accountId = await accountFor(request.caller, accountId)
+      if (accountId !== undefined) filter.accountId = (await accountFor(accounts, request.caller, accountId)).id
       else if (allowed !== null) filter.accountId = { $in: allowed }
       if (state !== undefined) filter.state = { $in: state }
       if (kind !== undefined) filter['trigger.kind'] = kind
@@ -60,7 +61,7 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
       schema: { body: CampaignCreate, response: { 201: CampaignView }, tags }
     },
     async (request, reply) => {
-      await accountFor(request.caller, request.body.accountId)
+      await accountFor(accounts, request.caller, request.body.accountId)
       const made = await campaigns.create(request.body)
       return reply.code(201).header('etag', etagOf(made.rev)).send(campaignView(made))
     }
@@ -74,7 +75,8 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
     { onRequest: write, schema: { ...one, headers, body: CampaignPatch } },
     async (request, reply) => {
       await mine(request.caller, request.params.id)
-      if (request.body.accountId !== undefined) await accountFor(request.caller, request.body.accountId)
+      const { accountId } = request.body
+      if (accountId !== undefined) await accountFor(accounts, request.caller, accountId)
       const changed = await campaigns.patch(request.params.id, request.body, request.headers['if-match'])
       return reply.header('etag', etagOf(changed.rev)).send(campaignView(changed))
     }
@@ -126,13 +128,6 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
       )
       return reply.header('etag', etagOf(moved.rev)).send(campaignView(moved))
     })
-  }
-
-  /** Our id of an account the caller may use. @throws NotFound */
-  async function accountFor(caller: Caller, idOrAppId: string): Promise<string> {
-    const { id } = await accounts.get(idOrAppId)
-    mayUseAccount(caller, id)
-    return id
   }
 
   /** A campaign of an account the caller may use; another's does not exist for it. */

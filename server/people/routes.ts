@@ -2,12 +2,13 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { pageOf, PageQuery } from '../../shared/page.js'
 import { Identify, OptOutCreate, OptOutView, PersonLookup, PersonPatch, PersonView } from '../../shared/person.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
-import { accountsOf, mayIdentify, mayUseAccount, type Caller } from '../platform/auth.js'
+import { accountsOf, mayIdentify, type Caller } from '../platform/auth.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import { LIVE_PERSON, type OptOutRow, type PersonRow } from './model.js'
-import { personView, type People, type Person } from './people.js'
+import { knows, personView, type People, type Person } from './people.js'
 
 const params = z.object({ id: z.string().max(300) })
 const optOutView = ({ _id, ...row }: OptOutRow): OptOutView => ({ id: _id, ...row })
@@ -49,18 +50,11 @@ export const peopleRoutes: FastifyPluginAsyncZod<{ people: People; accounts: Acc
 
   /** Somebody only other accounts know does not exist for this caller. @throws NotFound */
   function mayKnow(caller: Caller, person: Person): Person {
-    const allowed = accountsOf(caller)
-    const known = person.accountIds.length === 0 || person.accountIds.some((id) => allowed?.includes(id))
-    if (allowed !== null && !known) throw new NotFound('there is no such person')
+    if (!knows(accountsOf(caller), person)) throw new NotFound('there is no such person')
     return person
   }
 
-  /** The account by our id or the appId, if the caller may use it. @throws NotFound */
-  async function accountId(caller: Caller, idOrAppId: string): Promise<string> {
-    const { id } = await accounts.get(idOrAppId)
-    mayUseAccount(caller, id)
-    return id
-  }
+  const accountId = async (caller: Caller, idOrAppId: string) => (await accountFor(accounts, caller, idOrAppId)).id
 
   app.post(
     '/v1/people/identify',

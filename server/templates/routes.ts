@@ -13,10 +13,11 @@ import {
   TemplatePreviewPost,
   TemplateView
 } from '../../shared/template.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Operations } from '../operations/operations.js'
 import type { People } from '../people/people.js'
-import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { accountsOf, type Caller } from '../platform/auth.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { createPreview } from './preview.js'
 import { templateView, type Templates } from './templates.js'
@@ -35,12 +36,7 @@ export const templateRoutes: FastifyPluginAsyncZod<{
   const write = app.requireCaller({ scope: 'templates:write' })
   const preview = createPreview()
 
-  /** Our id of an account the caller may use. @throws NotFound */
-  async function allowed(caller: Caller, idOrAppId: string): Promise<string> {
-    const { id } = await accounts.get(idOrAppId)
-    mayUseAccount(caller, id)
-    return id
-  }
+  const allowed = async (caller: Caller, idOrAppId: string) => (await accountFor(accounts, caller, idOrAppId)).id
 
   app.get(
     '/v1/templates',

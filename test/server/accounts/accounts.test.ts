@@ -1,4 +1,5 @@
 import t from 'tap'
+import { apiBaseFault } from '../../../server/accounts/api-base.js'
 import { buildTestApp } from '../../support/build-app.js'
 
 const appId = 'wx00112233445566aa'
@@ -97,6 +98,33 @@ t.test('an account', async (t) => {
     t.equal((await patch({ mode: 'sandbox', apiBase: 'http://127.0.0.1:8199', secret })).statusCode, 200)
     t.match((await patch({ apiBase: 'http://127.0.0.1:9' })).json(), { code: 'accounts.secret-needed' })
     t.equal((await patch({ mode: 'live', secret })).statusCode, 422, 'not with the address of a sandbox')
+  })
+  t.test('that is a sandbox talks to this machine only', async (t) => {
+    const made = async (n: number, more: object) => {
+      const appId = `wx00000000000001${String(n).padStart(2, '0')}`
+      return (await call('POST', '/v1/accounts', { ...body, appId, mode: 'sandbox', ...more })).json()
+    }
+    for (const apiBase of [
+      'http://169.254.169.254/latest/meta-data',
+      'http://[fe80::1]',
+      'http://[::ffff:169.254.169.254]',
+      'http://10.0.0.7:8080',
+      'http://127.0.0.1.evil.example',
+      'http://127.0.0.1@evil.example',
+      'http://evil.example#127.0.0.1',
+      'file:///etc/passwd',
+      'ftp://127.0.0.1',
+      'javascript:alert(1)'
+    ]) {
+      const refused = { status: 422, code: 'accounts.api-base', errors: [{ pointer: '/apiBase' }] }
+      t.match(await made(0, { apiBase }), refused, apiBase)
+    }
+    t.match(await made(0, { callback: { relayTo: 'file:///etc/passwd' } }), {
+      status: 422,
+      errors: [{ pointer: '/callback/relayTo' }]
+    })
+    const near = ['http://127.0.0.1:8199', 'http://localhost:1', 'http://[::1]:8199', 'https://127.1/prefix']
+    for (const [n, apiBase] of near.entries()) t.match(await made(n, { apiBase }), { apiBase })
   })
   t.test('is paused and resumed', async (t) => {
     t.equal((await call('POST', `/v1/accounts/${appId}/pause`)).json().paused, true)
@@ -205,5 +233,25 @@ t.test('an operation', async (t) => {
     const { location } = await rooms.operations.start('x', undefined, 'acc1')
     t.match(await get(location, await key(['accounts:read'], ['acc2'])), { status: 404 })
     t.match(await get('/v1/operations/none', await login('viewer')), { status: 404, code: 'operations.not-found' })
+  })
+})
+
+t.test('what an account may name as apiBase', async (t) => {
+  const wechat = 'https://api.weixin.qq.com'
+  t.test('live: the hosts WeChat documents, over https', async (t) => {
+    for (const name of ['api', 'api2', 'sh.api', 'sz.api', 'hk.api']) {
+      t.equal(apiBaseFault('live', `https://${name}.weixin.qq.com`, 'http://127.0.0.1:1'), null, name)
+    }
+    const others = ['mp.weixin.qq.com', 'api.weixin.qq.com:8443', 'x.api.weixin.qq.com', 'api.weixin.qq.com.', '[::1]']
+    for (const host of others) t.type(apiBaseFault('live', `https://${host}`, wechat), 'string', host)
+    t.type(apiBaseFault('live', 'https://u:p@api.weixin.qq.com', wechat), 'string')
+    t.type(apiBaseFault('live', 'https://api.weixin.qq.com?x=1', wechat), 'string')
+  })
+  t.test('what this installation is configured for, whatever it is', async (t) => {
+    const own = 'http://wechat-proxy.internal:8080/v1'
+    t.equal(apiBaseFault('live', 'http://wechat-proxy.internal:8080', own), null)
+    t.type(apiBaseFault('live', 'http://wechat-proxy.internal:22', own), 'string')
+    t.equal(apiBaseFault('sandbox', 'http://wechat-proxy.internal:9090', own), null)
+    t.type(apiBaseFault('sandbox', 'http://other.internal:8080', own), 'string')
   })
 })
