@@ -9,7 +9,7 @@ import type { Events } from '../events/events.js'
 import { LIVE_PERSON } from '../people/model.js'
 import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
-import { InvalidInput, NotFound } from '../platform/errors.js'
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { newId } from '../platform/ids.js'
 import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
@@ -21,10 +21,15 @@ import { compileRule } from './rule.js'
 /** Whom an audience holds: a rule, or a fixed list. What a run keeps of it. */
 export type AudienceSource = { rule: Rule } | { personIds: string[] }
 
+/** A campaign that is not over and sends to an audience. */
+export type AudienceUse = { campaignId: string; name: string; state: string; accountId: string }
+
 export type Audiences = ReturnType<typeof createAudiences>
 
 const BATCH = 1_000
 const SAMPLES = 10
+/** No id of ours is longer; a list of 10,000 has to stay small enough to be stored and shown. */
+const ID_LIMIT = 64
 
 /** Saved rules over people: who is in, how many, and streams of them. Nothing is materialised. */
 export function createAudiences({
@@ -45,6 +50,7 @@ export function createAudiences({
   const model = audienceModel(db)
   const rows = model.collection as unknown as Collection<AudienceRow>
   const persons = people.models.people
+  const uses: ((audienceId: string) => Promise<AudienceUse[]>)[] = []
   const reachOf = createReach({ clock, people, credentials, templates })
   people.onErase(async ({ personIds }) => {
     await rows.updateMany({ personIds: { $in: personIds } }, { $pull: { personIds: { $in: personIds } } })
@@ -107,6 +113,21 @@ export function createAudiences({
     return new Set(await narrowed(source, account, batch))
   }
 
+  /** A few of these persons, of those that some account of `knownTo` knows. */
+  async function some(personIds: string[], limit: number, knownTo: string[] | null) {
+    const filter = {
+      _id: { $in: personIds },
+      ...LIVE_PERSON,
+      ...(knownTo !== null && { accountIds: { $in: knownTo } })
+    }
+    const found = await persons
+      .find(filter, { projection: { attributes: 1 } })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray()
+    return found.map(({ _id, attributes }) => ({ personId: _id, attributes: attributes ?? {} }))
+  }
+
   return {
     rows,
 
@@ -147,8 +168,17 @@ export function createAudiences({
       return audienceView(changed)
     },
 
-    /** @throws NotFound */
-    async remove(id: string): Promise<void> {
+    /** Registers who knows what an audience is used for. To be called while the rooms are built. */
+    onUse: (asked: (audienceId: string) => Promise<AudienceUse[]>): void => void uses.push(asked),
+
+    /**
+     * Only what no campaign needs can be deleted. The refusal names the campaigns of `accountIds` (null: of all).
+     * @throws NotFound, Conflict
+     */
+    async remove(id: string, accountIds: string[] | null = null): Promise<void> {
+      await row(id)
+      const using = (await Promise.all(uses.map((asked) => asked(id)))).flat()
+      if (using.length > 0) throw inUse(using.filter(({ accountId }) => accountIds?.includes(accountId) ?? true))
       const { deletedCount } = await rows.deleteOne({ _id: id })
       if (deletedCount === 0) throw new NotFound('no such audience', { code: 'audiences.not-found' })
     },
@@ -167,32 +197,28 @@ export function createAudiences({
       return (await among(source, account, [personId])).has(personId)
     },
 
-    /** How many are in it now, how many of them `account` can reach now (with this template), and who for example. */
+    /**
+     * How many are in it now, how many of them `account` can reach now (with this template), and who for example: only
+     * people one of the accounts `knownTo` knows (null: anybody).
+     */
     async preview(
       account: Account,
       source: AudienceSource,
-      templateId: string | null = null
+      { templateId = null, knownTo = null }: { templateId?: string | null | undefined; knownTo?: string[] | null } = {}
     ): Promise<z.infer<typeof AudiencePreview>> {
       let [count, reachable] = [0, 0]
-      const examples: string[] = []
+      const samples: z.infer<typeof AudiencePreview>['samples'] = []
       for (let after: string | null = null; ;) {
         const { personIds, next }: { personIds: string[]; next: string | null } = await stream(source, account, {
           after
         })
         count += personIds.length
         reachable += (await reachOf(account, personIds, templateId)).size
-        examples.push(...personIds.slice(0, SAMPLES - examples.length))
+        if (samples.length < SAMPLES) samples.push(...(await some(personIds, SAMPLES - samples.length, knownTo)))
         if (next === null) break
         after = next
       }
-      const found = await persons
-        .find({ _id: { $in: examples }, ...LIVE_PERSON }, { projection: { attributes: 1 } })
-        .toArray()
-      return {
-        count,
-        reachable,
-        samples: found.map(({ _id, attributes }) => ({ personId: _id, attributes: attributes ?? {} }))
-      }
+      return { count, reachable, samples }
     },
 
     /** Checks a rule without saving it. @throws InvalidInput */
@@ -200,6 +226,15 @@ export function createAudiences({
       compileRule(rule)
     }
   }
+}
+
+/** Whoever may see none of the campaigns is told no more than that there are some. */
+function inUse(using: AudienceUse[]): Conflict {
+  const names = using.map(({ name }) => `“${name}”`).join(', ')
+  return new Conflict(`campaigns that are not over send to this audience${names === '' ? '' : `: ${names}`}`, {
+    code: 'audiences.in-use',
+    facts: { campaigns: using.map(({ campaignId, name, state }) => ({ id: campaignId, name, state })) }
+  })
 }
 
 export function sourceOf(audience: Pick<AudienceRow, 'rule' | 'personIds'>): AudienceSource {
@@ -210,6 +245,13 @@ function bodyOf(wanted: { rule?: Rule; personIds?: string[] }): Pick<AudienceRow
   if ((wanted.rule === undefined) === (wanted.personIds === undefined)) {
     const message = 'give a rule or personIds, one of the two'
     throw new InvalidInput(message, { errors: [{ pointer: '/rule', code: 'audience.ruleOrList', message }] })
+  }
+  const tooLong = wanted.personIds?.findIndex((id) => id.length > ID_LIMIT) ?? -1
+  if (tooLong >= 0) {
+    const message = `an id has at most ${ID_LIMIT} characters`
+    throw new InvalidInput(message, {
+      errors: [{ pointer: `/personIds/${tooLong}`, code: 'audience.idTooLong', message }]
+    })
   }
   if (wanted.rule === undefined) return { rule: null, personIds: [...new Set(wanted.personIds)] }
   compileRule(wanted.rule)

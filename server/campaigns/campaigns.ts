@@ -7,6 +7,7 @@ import type { PageQuery } from '../../shared/page.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Audiences } from '../audiences/audiences.js'
 import { checkWhere } from '../events/where.js'
+import { openFaults } from '../messages/direct.js'
 import type { Messages } from '../messages/messages.js'
 import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
@@ -17,11 +18,10 @@ import type { Jobs } from '../platform/jobs.js'
 import type { Log } from '../platform/log.js'
 import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
-import { createCheck, type Check } from './check.js'
+import { AUDIENCE_MISSING, createCheck, orNull, TEMPLATE_MISSING, type Check } from './check.js'
 import { createComposers } from './compose.js'
 import { createExpander } from './expand.js'
-import { campaignModel, type CampaignRow } from './model.js'
-import { openFaults } from './open.js'
+import { campaignModel, type CampaignRow, type Settings } from './model.js'
 import { createRunVerbs } from './runs.js'
 import { firstInstant } from './schedule.js'
 import { createStarter } from './start.js'
@@ -45,13 +45,16 @@ export type CampaignParts = {
 const CACHE_MS = 1_000
 const TICK_MS = 1_000
 
+/** Campaigns of these states may yet send: what they stand on has to stay. */
+const NOT_OVER: CampaignState[] = ['draft', 'online', 'paused']
+
 const missing = () => new NotFound('no such campaign', { code: 'campaigns.not-found' })
 const wrongState = (state: string, verb: string) =>
   new Conflict(`a campaign that is ${state} cannot be ${verb}`, { code: 'campaigns.state', facts: { state } })
 
 /** What operators set up and switch on: whom, what, when. Runs themselves live in the messages room. */
 export function createCampaigns(parts: CampaignParts) {
-  const { db, clock, log, jobs, accounts, audiences, messages } = parts
+  const { db, clock, log, jobs, accounts, templates, audiences, messages } = parts
   const model = campaignModel(db)
   const rows = model.collection as unknown as Collection<CampaignRow>
   const composers = createComposers()
@@ -61,6 +64,13 @@ export function createCampaigns(parts: CampaignParts) {
   const starter = createStarter({ ...parts, rows, pause: pauseIfOnline })
   const expander = createExpander({ ...parts, rows, composers, pause: pauseIfOnline })
 
+  audiences.onUse(async (audienceId) => {
+    const using = await rows
+      .find({ audienceId, state: { $in: NOT_OVER } })
+      .sort({ createdAt: 1 })
+      .toArray()
+    return using.map(({ _id, name, state, accountId }) => ({ campaignId: _id, name, state, accountId }))
+  })
   jobs.define('campaigns.tick', async () => {
     await tick()
   })
@@ -141,11 +151,42 @@ export function createCampaigns(parts: CampaignParts) {
     })
   }
 
-  async function bodyFaults(body: Partial<CampaignRow>, accountId: string): Promise<void> {
-    const account = await accounts.get(accountId)
-    const faults = openFaults(account.kind, body.open)
-    if (faults.length > 0) throw new InvalidInput('what the card opens does not fit the account', { errors: faults })
-    if (body.trigger?.kind === 'event') checkWhere(body.trigger.where, '/trigger/where')
+  /** A campaign with these settings that has not been anywhere yet. */
+  async function insertDraft(body: Settings): Promise<CampaignRow> {
+    const now = clock.now()
+    const made: CampaignRow = {
+      ...body,
+      _id: newId(),
+      state: 'draft',
+      stateReason: null,
+      template: null,
+      nextAt: null,
+      runId: null,
+      activatedAt: null,
+      rev: 1,
+      createdAt: now,
+      updatedAt: now
+    }
+    await rows.insertOne(made)
+    return made
+  }
+
+  /** Refuses what could never go online; `named` are the things newly named, which have to be there. */
+  async function mustFit(
+    body: Pick<CampaignRow, 'accountId' | 'open' | 'trigger'>,
+    named: { audienceId?: string | null | undefined; templateId?: string | undefined }
+  ): Promise<void> {
+    const account = await accounts.get(body.accountId)
+    const faults = openFaults(account, body.open ?? undefined)
+    if (named.templateId !== undefined) {
+      const template = await orNull(templates.get(account.id, named.templateId))
+      if (template?.state !== 'live') faults.push({ pointer: '/templateId', ...TEMPLATE_MISSING })
+    }
+    if (named.audienceId != null && (await orNull(audiences.get(named.audienceId))) === null) {
+      faults.push({ pointer: '/audienceId', ...AUDIENCE_MISSING })
+    }
+    if (faults.length > 0) throw new InvalidInput('the campaign does not fit its account', { errors: faults })
+    if (body.trigger.kind === 'event') checkWhere(body.trigger.where, '/trigger/where')
   }
 
   return {
@@ -176,29 +217,12 @@ export function createCampaigns(parts: CampaignParts) {
         campaignView
       ),
 
-    /** A draft. @throws NotFound for an unknown account, InvalidInput */
+    /** A draft. @throws NotFound for an unknown account, InvalidInput for an unknown template or audience */
     async create(wanted: CampaignCreate): Promise<CampaignRow> {
-      const account = await accounts.get(wanted.accountId)
-      await bodyFaults({ ...wanted, open: wanted.open ?? null } as Partial<CampaignRow>, account.id)
-      const now = clock.now()
-      const made: CampaignRow = {
-        ...wanted,
-        _id: newId(),
-        accountId: account.id,
-        audienceId: wanted.audienceId ?? null,
-        open: wanted.open ?? null,
-        state: 'draft',
-        stateReason: null,
-        template: null,
-        nextAt: null,
-        runId: null,
-        activatedAt: null,
-        rev: 1,
-        createdAt: now,
-        updatedAt: now
-      }
-      await rows.insertOne(made)
-      return made
+      const { id: accountId } = await accounts.get(wanted.accountId)
+      const body = { ...wanted, accountId, audienceId: wanted.audienceId ?? null, open: wanted.open ?? null }
+      await mustFit(body, wanted)
+      return insertDraft(body)
     },
 
     /** Changes a draft or a paused campaign; a run keeps what it started with. @throws Conflict, PreconditionFailed */
@@ -215,7 +239,8 @@ export function createCampaigns(parts: CampaignParts) {
           if (seen.state === 'paused' && wanted.trigger !== undefined) keepsTrigger(seen, wanted.trigger)
           const set = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
           const next = { ...set, accountId } as Partial<CampaignRow>
-          await bodyFaults({ ...seen, ...next }, accountId)
+          const templateId = wanted.templateId ?? (accountId === seen.accountId ? undefined : seen.templateId)
+          await mustFit({ ...seen, ...next }, { audienceId: wanted.audienceId, templateId })
           return next
         },
         ifMatch
@@ -234,23 +259,7 @@ export function createCampaigns(parts: CampaignParts) {
     /** A draft with the same settings. */
     async duplicate(id: string): Promise<CampaignRow> {
       const seen = await row(id)
-      const now = clock.now()
-      const made: CampaignRow = {
-        ...seen,
-        _id: newId(),
-        name: `${seen.name.slice(0, 55)} (2)`,
-        state: 'draft',
-        stateReason: null,
-        template: null,
-        nextAt: null,
-        runId: null,
-        activatedAt: null,
-        rev: 1,
-        createdAt: now,
-        updatedAt: now
-      }
-      await rows.insertOne(made)
-      return made
+      return insertDraft({ ...seen, name: `${seen.name.slice(0, 55)} (2)` })
     },
 
     /** What stands in the way of going online, what is odd, and whom it would reach. @throws NotFound */

@@ -4,8 +4,8 @@ import type { Clock } from '../platform/clock.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { createRenderer, type Shape } from '../templates/content.js'
 import type { Template, Templates } from '../templates/templates.js'
+import { openFaults } from '../messages/direct.js'
 import type { CampaignRow } from './model.js'
-import { openFaults } from './open.js'
 import { decide, firstInstant, instantsAfter } from './schedule.js'
 
 export type Fault = { pointer: string; code: string; message: string }
@@ -20,6 +20,14 @@ export type Check = {
   nextRuns: Date[]
   template: Shape | null
 }
+
+/** Said when a campaign is set up, and again when it is to go online. */
+export const TEMPLATE_MISSING = {
+  code: 'templates.missing',
+  message: 'the account has no such template; POST /v1/templates/sync reads them anew'
+}
+/** As TEMPLATE_MISSING. */
+export const AUDIENCE_MISSING = { code: 'audiences.not-found', message: 'there is no such audience' }
 
 const NEXT_RUNS = 5
 
@@ -54,12 +62,12 @@ export function createCheck({
     const template = account === null ? null : await orNull(templates.get(account.id, campaign.templateId))
     if (account !== null) {
       if (template === null || template.state === 'deleted') {
-        problem('/templateId', 'templates.missing', 'the account has no such template')
+        problems.push({ pointer: '/templateId', ...TEMPLATE_MISSING })
       } else {
         problems.push(...renderer.check(template, campaign.content))
         if (campaign.emphasis !== undefined) emphasisFault(template, campaign.emphasis)
       }
-      problems.push(...openFaults(account.kind, campaign.open))
+      problems.push(...openFaults(account, campaign.open ?? undefined))
     }
     if (campaign.open !== null) problems.push(...renderer.checkOpen(campaign.open))
 
@@ -96,7 +104,7 @@ export function createCheck({
         return null
       }
       const found = await orNull(audiences.sourceOf(audienceId))
-      if (found === null) problem('/audienceId', 'audiences.not-found', 'the audience is not here any more')
+      if (found === null) problems.push({ pointer: '/audienceId', ...AUDIENCE_MISSING })
       return found
     }
 
@@ -111,8 +119,7 @@ export function createCheck({
   }
 
   async function count(account: Account, source: AudienceSource, template: Template | null) {
-    const templateId = template === null ? null : template.templateId
-    const { count: matched, reachable } = await audiences.preview(account, source, templateId)
+    const { count: matched, reachable } = await audiences.preview(account, source, { templateId: template?.templateId })
     return { matched, reachableNow: reachable }
   }
 }

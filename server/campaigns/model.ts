@@ -22,6 +22,12 @@ export type CampaignRow = Body & {
   rev: number
 }
 
+/** What the operator set; the rest of a row is how far the campaign is. */
+export type Settings = Omit<
+  CampaignRow,
+  '_id' | 'state' | 'stateReason' | 'template' | 'nextAt' | 'runId' | 'activatedAt' | 'rev' | 'createdAt' | 'updatedAt'
+>
+
 const schema = new Schema(
   {
     _id: { type: String, required: true },
@@ -37,6 +43,7 @@ const schema = new Schema(
 )
 schema.index({ state: 1, nextAt: 1 }) // tick: what is due? which are online?
 schema.index({ accountId: 1, createdAt: 1 }) // list of an account
+schema.index({ audienceId: 1 }) // deleting an audience: who sends to it?
 schema.index({ createdAt: 1, _id: 1 }) // list: newest first
 
 export const campaignModel = (db: Connection) => db.model('Campaign', schema)

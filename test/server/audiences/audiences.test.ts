@@ -103,7 +103,7 @@ t.test('an audience', async (t) => {
 
   t.test('is counted with its reach and some of its people', async (t) => {
     const account = await accounts.get(accountId)
-    const preview = await audiences.preview(account, { rule: { all: [] } }, 'T')
+    const preview = await audiences.preview(account, { rule: { all: [] } }, { templateId: 'T' })
     t.match(preview, { count: 6, reachable: 1 })
     t.equal(preview.samples.length, 6)
     t.match(await audiences.preview(account, { rule: { attribute: 'vip', op: 'exists' } }), {
@@ -142,7 +142,8 @@ t.test('a service account reaches', async (t) => {
   const now = clock.now()
   const [follower, stranger] = await rooms.crowd(id, [{ n: 0 }, { n: 1 }])
   await people.follow(follower!.id, true, now)
-  const reachable = async () => (await audiences.preview(await accounts.get(id), { rule: { all: [] } }, 'T')).reachable
+  const reachable = async () =>
+    (await audiences.preview(await accounts.get(id), { rule: { all: [] } }, { templateId: 'T' })).reachable
   t.equal(await reachable(), 0, 'no follower without a window while windows bind bulk messages')
   await rooms.credentials.mint(await accounts.get(id), {
     recipientId: follower!.id,
@@ -171,6 +172,9 @@ t.test('a saved audience', async (t) => {
   t.match(patched, { name: '老客', rule: null, personIds: ['b', 'a'] })
   t.same(await audiences.sourceOf(made.id), { personIds: ['b', 'a'] })
   t.match(await audiences.page({ limit: 10 }), { data: [{ id: made.id }], page: { nextCursor: null } })
+  await t.rejects(audiences.create({ name: 'x', personIds: ['a', 'b'.repeat(65)] }), {
+    errors: [{ pointer: '/personIds/1', code: 'audience.idTooLong' }]
+  })
   await t.rejects(audiences.create({ name: 'x' }), { errors: [{ code: 'audience.ruleOrList' }] })
   await t.rejects(audiences.create({ name: 'x', rule: { tag: '$x', op: 'exists' } }), { code: 'request.invalid' })
   await audiences.remove(made.id)

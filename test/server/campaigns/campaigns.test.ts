@@ -81,6 +81,24 @@ t.test('a campaign', async (t) => {
     await t.rejects(campaigns.get(id), { code: 'campaigns.not-found' })
   })
 
+  t.test('names a template and an audience that are there', async (t) => {
+    const { campaigns, id, wanted, audience, account, db } = await arranged(t, 1)
+    const refused = (asked: Promise<unknown>, pointers: string[]) =>
+      t.rejects(asked, { status: 422, errors: pointers.map((pointer) => ({ pointer })) })
+    await refused(campaigns.create({ ...wanted, templateId: 'nope', audienceId: 'gone' }), [
+      '/templateId',
+      '/audienceId'
+    ])
+    await refused(campaigns.patch(id, { audienceId: 'gone' }), ['/audienceId'])
+    await refused(campaigns.patch(id, { templateId: 'nope' }), ['/templateId'])
+    const other = await account()
+    await db.collection('templates').deleteOne({ accountId: other.id })
+    await refused(campaigns.patch(id, { accountId: other.id }), ['/templateId'])
+    t.match(await campaigns.get(id), { templateId: 'T', audienceId: audience.id, rev: 1 })
+    await campaigns.rows.updateOne({ _id: id }, { $set: { audienceId: 'gone' } })
+    t.match(await campaigns.patch(id, { name: 'x' }), { name: 'x' }, 'what is not named anew is not asked for')
+  })
+
   t.test('that cannot work is refused with every problem, and stays a draft', async (t) => {
     const { campaigns, id, accounts, accountId, clock, wanted } = await arranged(t, 1)
     t.match(await campaigns.check(id), { ready: true, problems: [], forecast: { matched: 1, reachableNow: 0 } })
@@ -89,8 +107,8 @@ t.test('a campaign', async (t) => {
     })
     await t.rejects(campaigns.create({ ...wanted, accountId: 'wx0000000000000000' }), { code: 'accounts.not-found' })
     const past = new Date(clock.now().getTime() - 61 * 60_000)
+    await campaigns.rows.updateOne({ _id: id }, { $set: { audienceId: 'gone' } })
     await campaigns.patch(id, {
-      audienceId: 'gone',
       trigger: { kind: 'once', at: past, zone: 'Asia/Shanghai' },
       content: { thing1: '{{ user.name', amount2: 'viel', extra3: 'x' },
       open: { page: 'a?b={{ nobody.x }}' }
@@ -109,7 +127,7 @@ t.test('a campaign', async (t) => {
     ])
     await t.rejects(campaigns.activate(id), { code: 'campaigns.not-ready', errors: problems })
     t.match(await campaigns.get(id), { state: 'draft' })
-    await campaigns.patch(id, { audienceId: null, templateId: 'nope' })
+    await campaigns.rows.updateOne({ _id: id }, { $set: { audienceId: null, templateId: 'nope' } })
     const codes = (await campaigns.check(id)).problems.map(({ code }) => code)
     t.ok(codes.includes('audiences.needed'))
     t.ok(codes.includes('templates.missing'))
@@ -310,7 +328,7 @@ t.test('a run', async (t) => {
   t.test('of an audience that is gone pauses its campaign', async (t) => {
     const { campaigns, clock, id, at, audiences, audience } = await arranged(t, 2)
     await campaigns.activate(id)
-    await audiences.remove(audience.id)
+    await audiences.rows.deleteOne({ _id: audience.id })
     clock.set(at)
     await campaigns.tick()
     t.match(await campaigns.get(id), { state: 'paused', stateReason: 'audienceMissing' })

@@ -57,12 +57,12 @@ async function arranged(t: Test) {
     trigger: { kind: 'event', event: 'bought', where: { amount: { gte: 100 } }, reentry: { perDays: 7 } },
     content: { thing1: '{{ event.item }}' }
   }
-  return { ...test, account, one: one!, two: two!, call, wanted }
+  return { ...test, connected: account, one: one!, two: two!, call, wanted }
 }
 
 t.test('a backend', async (t) => {
   t.test('sets up a campaign, switches it on, and its event becomes a message', async (t) => {
-    const { call, wanted, account, rooms, one } = await arranged(t)
+    const { call, wanted, connected: account, rooms, one } = await arranged(t)
     const made = await call('POST', '/v1/campaigns', wanted)
     t.match(made, { status: 201, headers: { etag: '"1"' }, body: { state: 'draft', accountId: account.id } })
     t.same(made.body.trigger, wanted.trigger)
@@ -122,7 +122,7 @@ t.test('a backend', async (t) => {
   })
 
   t.test('has a run’s skipped messages tried again, and says what the unknown ones were', async (t) => {
-    const { call, wanted, account, rooms, clock } = await arranged(t)
+    const { call, wanted, connected: account, rooms, clock } = await arranged(t)
     const audience = await call('POST', '/v1/audiences', { name: '全部', rule: { all: [] } })
     const trigger = { kind: 'once', at: '2026-03-02T09:00:00+08:00' }
     const body = { ...wanted, audienceId: audience.body.id, trigger, content: { thing1: '好' } }
@@ -150,7 +150,7 @@ t.test('a backend', async (t) => {
   })
 
   t.test('asks who an audience is before saving it', async (t) => {
-    const { call, account, one } = await arranged(t)
+    const { call, connected: account, one } = await arranged(t)
     const rule = { attribute: 'city', op: 'eq', value: '上海' }
     t.match(await call('POST', '/v1/audiences/preview', { accountId: account.appId, rule }), {
       status: 200,
@@ -166,8 +166,47 @@ t.test('a backend', async (t) => {
   })
 })
 
+t.test('an audience that a campaign sends to', async (t) => {
+  const { call, wanted, connected: account, key } = await arranged(t)
+  const { body: audience } = await call('POST', '/v1/audiences', { name: '上海', rule: { all: [] } })
+  const at = `/v1/audiences/${audience.id}`
+  const { body: campaign } = await call('POST', '/v1/campaigns', { ...wanted, audienceId: audience.id })
+  const inUse = (state: string) => ({
+    status: 409,
+    headers: { 'content-type': /^application\/problem\+json/ },
+    body: {
+      code: 'audiences.in-use',
+      detail: /“提醒”/,
+      facts: { campaigns: [{ id: campaign.id, name: '提醒', state }] }
+    }
+  })
+
+  t.test('is not deleted before that is over', async (t) => {
+    t.match(await call('DELETE', at), inUse('draft'))
+    await call('POST', `/v1/campaigns/${campaign.id}/activate`)
+    t.match(await call('DELETE', at), inUse('online'))
+    await call('POST', `/v1/campaigns/${campaign.id}/pause`)
+    t.match(await call('DELETE', at), inUse('paused'))
+  })
+  t.test('names the campaign to nobody who may not see it', async (t) => {
+    const mine = await key(SCOPES, [account.id])
+    t.match(await call('DELETE', at, undefined, mine), inUse('paused'))
+    const refused = await call('DELETE', at, undefined, await key(SCOPES, ['another']))
+    t.match(refused, { status: 409, body: { facts: { campaigns: [] } } })
+    t.notMatch(JSON.stringify(refused.body), new RegExp(`提醒|${campaign.id}`))
+  })
+  t.test('is deleted then, and cannot be named any more', async (t) => {
+    await call('POST', `/v1/campaigns/${campaign.id}/cancel`)
+    t.equal((await call('DELETE', at)).status, 204)
+    t.match(await call('POST', '/v1/campaigns', { ...wanted, audienceId: audience.id, templateId: 'nope' }), {
+      status: 422,
+      body: { errors: [{ pointer: '/templateId' }, { pointer: '/audienceId', code: 'audiences.not-found' }] }
+    })
+  })
+})
+
 t.test('bad input is told its place', async (t) => {
-  const { call, wanted, account } = await arranged(t)
+  const { call, wanted, connected: account } = await arranged(t)
   const pointers = async (url: string, body: object) => {
     const answer = await call('POST', url, body)
     return [answer.status, answer.body.errors?.map(({ pointer }: { pointer: string }) => pointer)]
@@ -199,7 +238,8 @@ t.test('bad input is told its place', async (t) => {
 })
 
 t.test('who is bound to other accounts', async (t) => {
-  const { call, wanted, account, key, login, account: _ } = await arranged(t)
+  const s = await arranged(t)
+  const { call, wanted, connected: account, key, login } = s
   const made = await call('POST', '/v1/campaigns', wanted)
   const at = `/v1/campaigns/${made.body.id}`
   const stranger = await key(SCOPES, ['another'])
@@ -216,6 +256,39 @@ t.test('who is bound to other accounts', async (t) => {
     t.equal((await call('POST', '/v1/events', { items: [item] }, stranger)).status, 422)
     const preview = { accountId: account.id, rule: { all: [] } }
     t.equal((await call('POST', '/v1/audiences/preview', preview, stranger)).status, 404)
+  })
+  t.test('is shown and may write to nobody that only others know', async (t) => {
+    const { account: makeAccount, rooms, one, two } = s
+    const other = await makeAccount()
+    const theirs = await rooms.people.recipient(other.id, 'open-9')
+    await rooms.people.identify({ externalId: 'member-1', accountId: account.id, openId: 'open-1' })
+    const bound = await key(SCOPES, [other.id])
+    const preview = await call('POST', '/v1/audiences/preview', { accountId: other.id, rule: { all: [] } }, bound)
+    t.match(preview.body, { count: 3, reachable: 0 })
+    t.same(
+      preview.body.samples.map(({ personId }: { personId: string }) => personId),
+      [theirs.personId]
+    )
+    const { openId: _, ...rest } = item
+    const items = [
+      { ...rest, id: '1', personId: one.personId },
+      { ...rest, id: '2', personId: two.personId },
+      { ...rest, id: '3', externalId: 'member-1' },
+      { ...rest, id: '4', externalId: 'nobody-yet' },
+      { ...rest, id: '5', personId: theirs.personId }
+    ]
+    t.match(await call('POST', '/v1/events', { accountId: other.id, items }, bound), {
+      status: 202,
+      body: {
+        items: [
+          { verdict: 'refused', reason: 'unknownPerson' },
+          { verdict: 'refused', reason: 'unknownPerson' },
+          { verdict: 'refused', reason: 'unknownPerson' },
+          { verdict: 'stored' },
+          { verdict: 'stored' }
+        ]
+      }
+    })
   })
   t.test('or may only look, cannot act', async (t) => {
     const viewer = await login('viewer')

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { openFaults } from '../../../server/campaigns/open.js'
 import { dayOf, decide, firstInstant, instantsAfter, lifeOf } from '../../../server/campaigns/schedule.js'
 import type { Trigger } from '../../../shared/trigger.js'
+import { openFaults } from '../../../server/messages/direct.js'
 
 const noon = new Date('2026-03-01T12:00:00Z')
 const minutes = (n: number) => new Date(noon.getTime() + n * 60_000)
@@ -48,13 +48,13 @@ t.test('a day is one of Asia/Shanghai', async (t) => {
 
 t.test('what a card opens', async (t) => {
   const codes = (kind: 'miniprogram' | 'service', open: Parameters<typeof openFaults>[1]) =>
-    openFaults(kind, open).map(({ pointer, code }) => `${pointer} ${code}`)
-  t.same(codes('miniprogram', null), [])
+    openFaults({ kind }, open).map(({ pointer, code }) => `${pointer} ${code}`)
+  t.same(codes('miniprogram', undefined), [])
   t.same(codes('miniprogram', { page: 'pages/a?b=1' }), [])
-  t.same(codes('miniprogram', { page: '/pages/a' }), ['/open/page open.slash'])
-  t.same(codes('miniprogram', { url: 'https://a.cn' }), ['/open/url open.url'])
-  t.same(codes('miniprogram', { miniprogram: { appId: 'wx' } }), ['/open/miniprogram open.miniprogram'])
+  t.same(codes('miniprogram', { page: '/pages/a' }), ['/open/page open.leading-slash'])
+  t.same(codes('miniprogram', { url: 'https://a.cn' }), ['/open/url open.url-on-miniprogram'])
+  t.same(codes('miniprogram', { miniprogram: { appId: 'wx' } }), ['/open/miniprogram open.miniprogram-on-miniprogram'])
   t.same(codes('service', { url: 'https://a.cn', miniprogram: { appId: 'wx', page: 'a' } }), [])
-  t.same(codes('service', { page: 'a' }), ['/open/page open.page'])
-  t.same(codes('service', { miniprogram: { appId: 'wx', page: '/a' } }), ['/open/miniprogram/page open.slash'])
+  t.same(codes('service', { page: 'a' }), ['/open/page open.page-on-service'])
+  t.same(codes('service', { miniprogram: { appId: 'wx', page: '/a' } }), ['/open/miniprogram/page open.leading-slash'])
 })

@@ -267,7 +267,7 @@ t.test('a campaign', async (t) => {
     await campaigns.pause(id)
     await campaigns.patch(id, { audienceId: audience.id })
     await campaigns.resume(id)
-    await audiences.remove(audience.id)
+    await audiences.rows.deleteOne({ _id: audience.id })
     await post(event(1))
     t.match(await campaigns.get(id), { state: 'paused', stateReason: 'audienceMissing' })
     t.same(await rows(), [])
