@@ -41,6 +41,8 @@ const RETRY_MAX_MS = 10 * 60_000
 const BATCH = 500
 /** Beyond this many waiting in memory, new ones wait in the store for the sweep. */
 const INBOX = 20_000
+/** A phone whose clock leaps can be ten thousand years off, and a year before 0000 cannot be written as RFC 3339. */
+const LONG_AGO = new Date(0)
 const NAME_REFRESH_MS = 10 * 60_000
 
 /**
@@ -171,7 +173,7 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
 
     /**
      * Stores events of one origin, then hands them to the consumers without waiting for these. Verdicts are in the
-     * order of the items. `at` in the future counts as now.
+     * order of the items. `at` in the future counts as now, and what a broken clock puts before 1970 as 1970.
      */
     async intake(
       origin: EventOrigin,
@@ -190,7 +192,7 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
           name: item.name,
           personId: item.personId,
           recipientId: item.recipientId,
-          at: item.at < now ? item.at : now,
+          at: between(LONG_AGO, item.at, now),
           receivedAt: now,
           properties: item.properties ?? {},
           todo: true,
@@ -225,6 +227,8 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
     }
   }
 }
+
+const between = (first: Date, at: Date, last: Date): Date => (at < first ? first : at > last ? last : at)
 
 /** Inserts rows; the places of those that were there before. */
 async function insertNew(rows: Collection<EventRow>, batch: EventRow[]): Promise<Set<number>> {

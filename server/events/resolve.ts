@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { EventsPost } from '../../shared/event.js'
-import type { People } from '../people/people.js'
+import { knows, type People, type Person } from '../people/people.js'
 
 /** Who an item is about, or why that cannot be said. */
 export type Whose = { personId: string; recipientId: string | null } | { refused: WhoseFault }
@@ -10,9 +10,14 @@ type Item = z.infer<typeof EventsPost>['items'][number]
 
 /**
  * Finds the persons of a batch, all at once where the people room can. An openid or externalId nobody has yet is somebody
- * new; a personId must be known.
+ * new; a personId must be known. To a caller bound to `allowed` accounts, whom only others know is unknown.
  */
-export async function resolvePersons(people: People, accountId: string | null, items: Item[]): Promise<Whose[]> {
+export async function resolvePersons(
+  people: People,
+  accountId: string | null,
+  items: Item[],
+  allowed: string[] | null = null
+): Promise<Whose[]> {
   const openIds = unique(items, 'openId')
   const personIds = unique(items, 'personId')
   const externalIds = unique(items, 'externalId')
@@ -23,15 +28,18 @@ export async function resolvePersons(people: People, accountId: string | null, i
       recipients.set(openIds[i]!, { personId: recipient.personId, recipientId: recipient.id })
     })
   }
-  const persons = personIds.length === 0 ? new Map() : await people.persons(personIds)
   const external = externalIds.length === 0 ? new Map<string, string>() : await people.byExternalIds(externalIds)
+  const asked = allowed === null ? personIds : [...personIds, ...external.values()]
+  const persons = asked.length === 0 ? new Map<string, Person>() : await people.persons(asked)
   return items.map((item): Whose => {
     const given = [item.openId, item.personId, item.externalId].filter((id) => id !== undefined).length
     if (given !== 1) return { refused: given === 0 ? 'noPerson' : 'ambiguous' }
     if (item.openId !== undefined) return recipients.get(item.openId) ?? { refused: 'accountNeeded' }
-    if (item.externalId !== undefined) return { personId: external.get(item.externalId)!, recipientId: null }
-    const person = persons.get(item.personId!)
-    return person === undefined ? { refused: 'unknownPerson' } : { personId: person.id, recipientId: null }
+    const id = item.personId ?? external.get(item.externalId!)!
+    if (item.externalId !== undefined && allowed === null) return { personId: id, recipientId: null }
+    const person = persons.get(id)
+    if (person === undefined || !knows(allowed, person)) return { refused: 'unknownPerson' }
+    return { personId: person.id, recipientId: null }
   })
 }
 

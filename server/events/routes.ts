@@ -4,9 +4,10 @@ import { EventVerdicts } from '../../shared/capture.js'
 import { EventsPost, EventView } from '../../shared/event.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf } from '../../shared/page.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { People } from '../people/people.js'
-import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
+import { accountsOf, type Caller } from '../platform/auth.js'
 import { InvalidInput } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import type { EventInput, EventRow, Events } from './events.js'
@@ -14,12 +15,15 @@ import { resolvePersons } from './resolve.js'
 
 const EventQuery = PageQuery.extend({
   accountId: z.string().max(64).optional(),
-  name: z.string().max(64).optional(),
+  name: z.string().max(100).optional(),
   personId: z.string().max(64).optional(),
   'at[gte]': Instant.optional(),
   'at[lt]': Instant.optional()
 })
 const EventName = z.object({ name: z.string(), firstAt: Instant, lastAt: Instant })
+
+/** Names that start with a dollar are ours; those of phones and backends start with a letter. */
+const NOT_INTERNAL = { $gte: '%' }
 
 const tags = ['events']
 
@@ -37,7 +41,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events; people: People
     async (request, reply) => {
       const { accountId: named, items } = request.body
       const accountId = await accountOf(request.caller, named)
-      const whose = await resolvePersons(people, accountId, items)
+      const whose = await resolvePersons(people, accountId, items, accountsOf(request.caller))
       const inputs = items.flatMap((item, i): EventInput[] => {
         const who = whose[i]!
         return 'refused' in who
@@ -60,7 +64,13 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events; people: People
     '/v1/events',
     {
       onRequest: app.requireCaller({ scope: 'events:read' }),
-      schema: { querystring: EventQuery, response: { 200: pageOf(EventView) }, tags }
+      schema: {
+        querystring: EventQuery,
+        response: { 200: pageOf(EventView) },
+        tags,
+        description:
+          'What people did, newest first. What WeChat pushed is kept among it for 30 days under names that start with `$push:` (`$push:subscribe`, `$push:templatesendjobfinish`, …); such events are listed only when `name` asks for them.'
+      }
     },
     async (request) => {
       const { accountId, name, personId, 'at[gte]': from, 'at[lt]': until } = request.query
@@ -68,7 +78,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events; people: People
       const filter: Record<string, unknown> = {}
       if (accountId !== undefined) filter.accountId = await accountOf(request.caller, accountId)
       else if (allowed !== null) filter.accountId = { $in: allowed }
-      if (name !== undefined) filter.name = name
+      filter.name = name ?? NOT_INTERNAL
       if (personId !== undefined) {
         const person = (await people.persons([personId])).get(personId)
         filter.personId = person === undefined ? personId : { $in: [person.id, ...person.was] }
@@ -100,15 +110,16 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events; people: People
       const message = 'this token is bound to accounts: name one'
       throw new InvalidInput(message, { errors: [{ pointer: '/accountId', code: 'events.account-needed', message }] })
     }
-    const account = await accounts.get(named)
-    mayUseAccount(caller, account.id)
-    return account.id
+    return (await accountFor(accounts, caller, named)).id
   }
 }
 
 const callerId = (caller: Caller): string => (caller.kind === 'phone' ? caller.recipientId : caller.id)
 
 function eventView(row: EventRow): z.infer<typeof EventView> {
-  const { _id, name, personId, accountId, at, receivedAt, properties } = row
+  const { _id, name, personId, accountId, at, receivedAt } = row
+  // A push that is kept whole is sealed: nothing for a reader.
+  const { sealed: _sealed, ...open } = row.properties
+  const properties = name.startsWith('$') ? open : row.properties
   return { id: _id, name, personId, accountId, at, receivedAt, properties }
 }

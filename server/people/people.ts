@@ -346,6 +346,10 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
 }
 export type People = ReturnType<typeof createPeople>
 
+/** May who is bound to these accounts (null: to none) know this person? Yes, if one of them does, or nobody yet. */
+export const knows = (accountIds: string[] | null, person: Pick<Person, 'accountIds'>): boolean =>
+  accountIds === null || person.accountIds.length === 0 || person.accountIds.some((id) => accountIds.includes(id))
+
 export const personView = (row: PersonRow): Person => ({
   id: row._id,
   externalId: row.externalId,

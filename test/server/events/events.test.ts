@@ -42,6 +42,12 @@ t.test('an event', async (t) => {
     t.ok(first!.expireAt.getTime() > clock.now().getTime() + 365 * 86_400_000)
   })
 
+  t.test('of ten thousand years ago happened in 1970, so that lists can show it', async (t) => {
+    const { events } = await store.rooms(t)
+    await events.intake(backend, null, [item('1', { at: new Date('-005947-01-20T02:49:35Z') })])
+    t.same((await events.rows.findOne())!.at, new Date(0))
+  })
+
   t.test('leaves its name behind, unless it is the system’s own', async (t) => {
     const { events } = await store.rooms(t)
     await events.intake(backend, null, [item('1'), item('2', { name: '$paid' })])
