@@ -2,7 +2,7 @@ import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { AT_ONCE, BULK, freshPerson, insertNew, type Keys } from './keys.js'
 import type { createMerger } from './merge.js'
-import type { PeopleModels, PersonRow, RecipientRow } from './model.js'
+import { LIVE_PERSON, type PeopleModels, type PersonRow, type RecipientRow } from './model.js'
 
 /** A person as one account knows them. `id` is a keyed hash; the openid itself is asked for apart (`openIds`). */
 export type Recipient = {
@@ -184,11 +184,21 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
       return freshRecipient(id, accountId, met, known?._id ?? own, isJoined ? key : null)
     })
     await insertNew(recipients, made)
-    // Somebody else made the same recipient meanwhile, as another person: ours is that person too, not one more.
-    const ours = new Map(made.map((row) => [row._id, row.personId]))
-    for (const row of await recipients.find({ _id: { $in: [...ours.keys()] }, erasedAt: null }).toArray()) {
-      const mine = personIdOf(row._id)
-      if (row.personId !== ours.get(row._id) && ours.get(row._id) === mine) await merger.unite(row.personId, mine)
+    await adoptOrphans(made)
+  }
+
+  /**
+   * A recipient that is another person than its own: somebody else made it meanwhile, or a try that was cut off left its
+   * own person behind and the unionid has become somebody else's since. The two are one human.
+   */
+  async function adoptOrphans(made: RecipientRow[]): Promise<void> {
+    const stored = await recipients.find({ _id: { $in: made.map(({ _id }) => _id) }, erasedAt: null }).toArray()
+    const elsewhere = new Map(stored.map((row) => [personIdOf(row._id), row.personId]))
+    for (const [own, personId] of elsewhere) if (own === personId) elsewhere.delete(own)
+    if (elsewhere.size === 0) return
+    const orphans = { _id: { $in: [...elsewhere.keys()] }, ...LIVE_PERSON }
+    for (const { _id } of await people.find(orphans, { projection: { _id: 1 } }).toArray()) {
+      await merger.unite(elsewhere.get(_id)!, _id)
     }
   }
 

@@ -117,6 +117,31 @@ t.test('many at once, with unionids', async (t) => {
     t.ok(died >= 6, `${died} places to die in`)
   })
 
+  t.test('cut off, and met again when the unionid is known by another account, leave nobody behind', async (t) => {
+    let died = 0
+    for (let after = 0; ; after++) {
+      const before = await count('people', { mergedInto: null })
+      const [one, two] = [{ openId: `oG${after}`, unionId: `g${after}` }, { openId: `oH${after}` }]
+      let writes = 0
+      const mortal = watch(db, (verb) => {
+        if (/^(update|insert|delete|findOneAnd|bulkWrite)/.test(verb) && writes++ >= after) throw new Error('dead')
+      })
+      const alive = await createPeople({ db: mortal, clock, sealer })
+        .recipients('torn', [one, two])
+        .then(
+          () => true,
+          () => false
+        )
+      if (!alive) died++
+      const elsewhere = await people.recipient('elsewhere', `oG${after}`, { unionId: `g${after}` })
+      const rows = await people.recipients('torn', [one, two])
+      t.equal(rows[0]!.personId, elsewhere.personId)
+      t.equal(await count('people', { mergedInto: null }), before + 2, `died after ${after} writes`)
+      if (alive) break
+    }
+    t.ok(died >= 3, `${died} places to die in`)
+  })
+
   t.test('by external ids', async (t) => {
     const ids = Array.from({ length: 400 }, (_, i) => `member${i}`)
     const old = await people.identify({ externalId: 'member7', attributes: { a: 1 } })
