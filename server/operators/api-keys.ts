@@ -18,6 +18,10 @@ const CACHE_MS = 2_000
 const CACHE_SIZE = 1_000
 const LAST_USED_EVERY_MS = 60_000
 
+/** What an operator of these accounts may know of: keys of more accounts, or of all, are for others to see to. */
+const within = (accountIds: string[] | null) =>
+  accountIds === null ? {} : { accountIds: { $ne: null, $not: { $elemMatch: { $nin: accountIds } } } }
+
 /** Keys for programs: random, shown once, stored as a keyed hash. */
 export function createApiKeys({ db, clock, sealer }: { db: Connection; clock: Clock; sealer: Sealer }) {
   const model = apiKeyModel(db)
@@ -56,15 +60,16 @@ export function createApiKeys({ db, clock, sealer }: { db: Connection; clock: Cl
       return { ...toView(row), key }
     },
 
-    page(query: PageQuery): Promise<Page<ApiKey>> {
-      const options = { filter: {}, query, sortable: ['createdAt'], defaultSort: '-createdAt' }
+    /** Those that reach none but these accounts; null: all. */
+    page(query: PageQuery, accountIds: string[] | null): Promise<Page<ApiKey>> {
+      const options = { filter: within(accountIds), query, sortable: ['createdAt'], defaultSort: '-createdAt' }
       return listPage<ApiKeyRow, ApiKey>(model.collection, options, toView)
     },
 
-    /** @throws NoSuchKey */
-    async remove(id: string): Promise<void> {
+    /** @throws NoSuchKey, also for one that reaches other accounts than these */
+    async remove(id: string, accountIds: string[] | null): Promise<void> {
       cache.clear()
-      const { deletedCount } = await model.deleteOne({ _id: id })
+      const { deletedCount } = await model.deleteOne({ _id: id, ...within(accountIds) })
       if (deletedCount === 0) throw new NoSuchKey()
     },
 

@@ -17,6 +17,7 @@ import {
 import { PageQuery, pageOf } from '../../shared/page.js'
 import { auditRows, type AuditRow } from '../platform/audit.js'
 import type { Clock } from '../platform/clock.js'
+import { accountsOf } from '../platform/auth.js'
 import { InvalidInput, NotAllowed, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import { createThrottle } from '../platform/throttle.js'
@@ -182,7 +183,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       onRequest: app.requireOperator('operator'),
       schema: { querystring: PageQuery, response: { 200: pageOf(ApiKeyView) } }
     },
-    (request) => apiKeys.page(request.query)
+    (request) => apiKeys.page(request.query, accountsOf(request.caller))
   )
   app.post(
     '/v1/api-keys',
@@ -192,7 +193,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       schema: { body: ApiKeyCreate, response: { 201: ApiKeyCreated } }
     },
     async (request, reply) => {
-      const allowed = request.caller.kind === 'operator' ? request.caller.accountIds : []
+      const allowed = accountsOf(request.caller)
       const wanted = (await grants(request.body.accountIds)) ?? allowed
       // Nobody hands out more than they have.
       if (allowed !== null && !wanted?.every((account) => allowed.includes(account))) {
@@ -205,7 +206,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
     '/v1/api-keys/:id',
     { onRequest: app.requireOperator('operator'), schema: { params: id, response: { 204: z.null() } } },
     async (request, reply) => {
-      await apiKeys.remove(request.params.id)
+      await apiKeys.remove(request.params.id, accountsOf(request.caller))
       return reply.code(204).send(null)
     }
   )

@@ -190,6 +190,25 @@ t.test('API keys', async (t) => {
   })
 })
 
+t.test('an operator of some accounts sees and revokes the keys of no others', async (t) => {
+  const server = await buildTestApp(t)
+  const [mine, other] = [await server.account(), await server.account()]
+  const narrow = await server.login('operator', [mine.id])
+  const ids: Record<string, string> = {}
+  for (const [name, accountIds] of Object.entries({ mine: [mine.id], both: [mine.id, other.id], all: null })) {
+    ids[name] = (await server.rooms.apiKeys.create({ name, scopes: ['accounts:read'], accountIds })).id
+  }
+  const names = async (headers: Record<string, string>) =>
+    (await server.app.inject({ url: '/v1/api-keys', headers })).json().data.map(({ name }: { name: string }) => name)
+  const revoke = async (name: string, headers: Record<string, string>) =>
+    (await server.app.inject({ method: 'DELETE', url: `/v1/api-keys/${ids[name]}`, headers })).statusCode
+  t.same(await names(narrow), ['mine'])
+  t.same([await revoke('both', narrow), await revoke('all', narrow), await revoke('mine', narrow)], [404, 404, 204])
+  const owner = await server.login('owner')
+  t.same((await names(owner)).sort(), ['all', 'both'])
+  t.equal(await revoke('all', owner), 204)
+})
+
 t.test('passwords are salted and stretched', async (t) => {
   const passwords = createPasswords()
   const cheap = createPasswords({ N: 2 ** 8, p: 1 })
