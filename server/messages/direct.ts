@@ -223,10 +223,10 @@ export function createDirect(parts: {
       if (known !== null) mustBeSame(known, bodyHash)
       const input = known === null ? { ...(await prepare(account, body, id)), bodyHash } : inputOf(known)
       const reach = await reachable(account, input)
-      if (known === null) await messages.plan([input])
+      const { planned } = known === null ? await messages.plan([input]) : { planned: 0 }
       const row = known ?? (await messages.get(id))
       mustBeSame(row, bodyHash) // two at once under one key: the first one wrote it
-      return { posted: postedOf(row, reach), replayed: known !== null }
+      return { posted: postedOf(row, reach), replayed: planned === 0 }
     },
 
     /** The data of new literal content for a planned row. @throws InvalidInput */

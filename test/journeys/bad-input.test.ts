@@ -30,7 +30,8 @@ async function shop(t: Parameters<typeof buildTestApp>[0]) {
       headers: { 'content-type': 'application/json', ...headers },
       payload: payload as never
     })
-    return { status: answer.statusCode, type: String(answer.headers['content-type']), body: answer.json() }
+    const { 'content-type': type, 'idempotent-replayed': replayed } = answer.headers
+    return { status: answer.statusCode, type: String(type), replayed, body: answer.json() }
   }
   let n = 0
   const send = (more: object, idempotency = `k${n++}`) =>
@@ -162,6 +163,16 @@ t.test('bad input gets a clear error and loses nothing', async (t) => {
     t.equal((await s.send({}, 'same')).body.id, one.body.id)
     t.equal((await s.send({ reference: 'other' }, 'same')).status, 422, 'a key names one request')
   })
+  t.test('twenty at once under one key: one makes it, nineteen are told so', async (t) => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => s.send({ reference: 'once' }, 'twenty')))
+    t.equal(new Set(answers.map(({ body }) => body.id)).size, 1)
+    t.equal(answers.filter(({ replayed }) => replayed === 'true').length, 19)
+  })
+  t.test('an instant no life can be added to', async (t) => {
+    for (const at of ['9999-12-31T23:59:59Z', '9999-12-31T23:59:59-14:00', '0000-01-01T00:00:00+14:00'])
+      t.match(await s.send({ at }), { status: 422, body: { errors: [{ pointer: '/at' }] } })
+    t.equal((await s.app.inject({ url: '/v1/messages', headers: s.key })).statusCode, 200)
+  })
   t.test('a batch of messages: a verdict each', async (t) => {
     const item = (id: string, more: object = {}) => ({
       id,
@@ -222,4 +233,60 @@ t.test('a paused account sends nothing until it is resumed', async (t) => {
   await s.post(`/v1/accounts/${s.shop.id}/resume`, operator, undefined)
   await s.rooms.messages.settleAll()
   t.match(await s.rooms.messages.get(posted.body.id), { state: 'accepted' })
+})
+
+t.test('nonsense on any route is a problem, never a fault of ours', async (t) => {
+  const s = await shop(t)
+  const owner = await s.login()
+  const document = (await s.app.inject('/openapi.json')).json()
+  const bodies = [
+    '',
+    '{"a":',
+    'null',
+    '[]',
+    '"x"',
+    '{"$ne":null}',
+    '{"__proto__":{"admin":true}}',
+    `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`,
+    `{"accountId":"${s.shop.id}","items":[{"$gt":""}],"rule":{"$where":"1"},"name":{"$ne":1},"content":[],"at":-1}`
+  ]
+  const tampered = (position: unknown) => Buffer.from(JSON.stringify(position)).toString('base64url')
+  const queries = [
+    'limit=-1',
+    'limit=1e99',
+    'sort=$where',
+    'sort=-__proto__',
+    `cursor=${tampered(['-createdAt', { $ne: 1 }, { $gt: '' }])}`,
+    `cursor=${tampered(['-createdAt', { at: '2026-01-01T00:00:00Z' }, { at: '2026-01-01T00:00:00Z' }])}`,
+    `cursor=${tampered(null)}`,
+    `accountId=${s.shop.id}&personId[$ne]=&state[$gt]=&kind=toString&name[]=a&name[]=b`
+  ]
+  const ids = ['$ne', '__proto__', '%00', '..%2f..%2fetc%2fpasswd', '%0d%0aset-cookie:a=b', "'%20or%201=1"]
+  let asked = 0
+  for (const [path, verbs] of Object.entries<object>(document.paths)) {
+    for (const verb of Object.keys(verbs)) {
+      const method = verb.toUpperCase() as 'POST'
+      const given = method === 'POST' || method === 'PATCH' ? bodies : queries
+      for (const [n, each] of given.entries()) {
+        const id = n % 2 === 0 ? s.shop.id : ids[n % ids.length]!
+        const url = path.replaceAll(/\{\w+\}/g, id)
+        const headers = { ...(path.startsWith('/v1/capture/') ? s.phone : owner), 'idempotency-key': `n${n}` }
+        // The account is kept for the rest of the routes.
+        if (method === ('DELETE' as string) && url === `/v1/accounts/${s.shop.id}`) continue
+        const answer = await s.app.inject(
+          given === bodies
+            ? { method, url, payload: each, headers: { ...headers, 'content-type': 'application/json' } }
+            : { method, url: `${url}?${each}`, headers }
+        )
+        asked++
+        const { statusCode, body } = answer
+        // 502: WeChat, asked about a template nobody has, says so.
+        const fine = statusCode < 500 || statusCode === 502
+        const told = statusCode < 400 || /^application\/problem\+json/.test(String(answer.headers['content-type']))
+        if (!fine || !told || /\bat .+:\d+:\d+/.test(body)) t.fail(`${method} ${url} ${each.slice(0, 80)}`, { body })
+      }
+    }
+  }
+  t.ok(asked > 500, `${asked} requests`)
+  t.match((await s.app.inject({ url: '/v1/events', headers: owner })).statusCode, 200)
 })
