@@ -18,8 +18,9 @@ import {
 } from '../bson/value.js'
 import { compileExpression } from './expressions.js'
 import { plus } from './expressions-math.js'
-import { sizeOf, type Meter } from './flow.js'
+import { type Meter } from './flow.js'
 import type { Expression, Scope, Vars } from './scope.js'
+import { sizeOf } from './sizes.js'
 
 /** One accumulator of one group. */
 export type Accumulator = { add(value: Value | undefined): void; value(): Value }
@@ -61,12 +62,32 @@ class Average implements Accumulator {
   }
 }
 
+// Counts one held value that is put in the place of another.
+class Held {
+  private bytes = 0
+  constructor(private readonly meter: Meter) {}
+  now(value: Value | undefined): void {
+    if (typeof value !== 'object' && typeof value !== 'string' && this.bytes === 0) return // the group's own share covers it
+    const bytes = sizeOf(value)
+    this.meter.add(bytes - this.bytes)
+    this.bytes = bytes
+  }
+}
+
 class Extreme implements Accumulator {
   private best: Value | undefined
-  constructor(private readonly sign: 1 | -1) {}
+  private readonly held: Held
+  constructor(
+    private readonly sign: 1 | -1,
+    meter: Meter
+  ) {
+    this.held = new Held(meter)
+  }
   add(value: Value | undefined): void {
     if (value === undefined || value === null) return
-    if (this.best === undefined || compareValues(value, this.best) * this.sign > 0) this.best = value
+    if (this.best !== undefined && compareValues(value, this.best) * this.sign <= 0) return
+    this.best = value
+    this.held.now(value)
   }
   value(): Value {
     return this.best ?? null
@@ -74,16 +95,23 @@ class Extreme implements Accumulator {
 }
 
 class Edge implements Accumulator {
-  private held: Value | undefined
+  private kept: Value | undefined
   private seen = false
-  constructor(private readonly last: boolean) {}
+  private readonly held: Held
+  constructor(
+    private readonly last: boolean,
+    meter: Meter
+  ) {
+    this.held = new Held(meter)
+  }
   add(value: Value | undefined): void {
     if (this.seen && !this.last) return
     this.seen = true
-    this.held = value
+    this.kept = value
+    this.held.now(value)
   }
   value(): Value {
-    return this.held ?? null
+    return this.kept ?? null
   }
 }
 
@@ -117,11 +145,15 @@ class AddToSet implements Accumulator {
 
 class Merge implements Accumulator {
   private readonly merged: Doc = new Map()
+  constructor(private readonly meter: Meter) {}
   add(value: Value | undefined): void {
     if (value === undefined || value === null) return
     if (!isDoc(value))
       throw new MongoError(40400, `$mergeObjects requires object inputs, but input is of type ${typeName(value)}`)
-    for (const [key, field] of value) this.merged.set(key, field)
+    for (const [key, field] of value) {
+      this.meter.add(sizeOf(field) - (this.merged.has(key) ? sizeOf(this.merged.get(key)) : -32 - key.length))
+      this.merged.set(key, field)
+    }
   }
   value(): Value {
     return this.merged
@@ -149,7 +181,7 @@ class Deviation implements Accumulator {
 
 // Keeps the first n in an order; $top and $bottom see [sort key, output] pairs.
 class Best implements Accumulator {
-  private items: { key: Value[]; output: Value }[] = []
+  private items: { key: Value[]; output: Value; bytes: number }[] = []
   constructor(
     private readonly sort: Sort,
     private readonly most: number,
@@ -159,13 +191,20 @@ class Best implements Accumulator {
   ) {}
   add(value: Value | undefined): void {
     const [key, output] = value as [Value[], Value]
-    this.items.push({ key, output })
-    if (this.items.length <= this.most * 2 + 8) return this.meter.add(64 + sizeOf(output))
-    this.trim()
+    const bytes = 64 + sizeOf(key) + sizeOf(output)
+    this.meter.add(bytes)
+    this.items.push({ key, output, bytes })
+    if (this.items.length > this.most * 2 + 8) this.trim()
   }
   private trim(): void {
+    if (this.items.length <= this.most) return void this.items.sort((a, b) => this.sort.compare(a.key, b.key))
     this.items.sort((a, b) => this.sort.compare(a.key, b.key))
-    this.items = this.reversed ? this.items.slice(-this.most) : this.items.slice(0, this.most)
+    const cut = this.reversed ? this.items.length - this.most : this.most
+    const [dropped, kept] = this.reversed
+      ? [this.items.slice(0, cut), this.items.slice(cut)]
+      : [this.items.slice(cut), this.items.slice(0, cut)]
+    for (const { bytes } of dropped) this.meter.add(-bytes)
+    this.items = kept
   }
   value(): Value {
     this.trim()
@@ -174,9 +213,14 @@ class Best implements Accumulator {
   }
 }
 
-/** A value as a map key: equal in BSON's order means equal here. Missing counts as null. */
+/** More than a document can hold, even told as a key; only what an expression made up is larger. */
+const LARGEST_KEYED = 64 * 1024 * 1024
+
+/** A value as a map key: equal in BSON's order means equal here. Missing counts as null. @throws MongoError 10334 */
 export function groupKey(value: Value | undefined): string {
   if (typeof value === 'string') return `s${value}`
+  if ((Array.isArray(value) || isDoc(value)) && sizeOf(value) > LARGEST_KEYED)
+    throw new MongoError(10334, 'a value to group by is larger than any document')
   return `b${(encodeKey([value], [1]) as Buffer).toString('latin1')}`
 }
 
@@ -234,8 +278,11 @@ const several =
         return {
           add(value) {
             items.push(value ?? null)
-            if (items.length > n * 2 + 8) items = pick(items, n)
-            else meter.add(8 + sizeOf(value))
+            meter.add(8 + sizeOf(value))
+            if (items.length <= n * 2 + 8) return
+            for (const item of items) meter.add(-8 - sizeOf(item))
+            items = pick(items, n)
+            for (const item of items) meter.add(8 + sizeOf(item))
           },
           value: () => pick(items, n)
         }
@@ -246,13 +293,13 @@ const several =
 const ACCUMULATORS: Record<string, (spec: Value, vars: Vars | null, name: string) => Accumulation> = {
   $sum: simple(() => new Sum()),
   $avg: simple(() => new Average()),
-  $min: simple(() => new Extreme(-1)),
-  $max: simple(() => new Extreme(1)),
-  $first: simple(() => new Edge(false)),
-  $last: simple(() => new Edge(true)),
+  $min: simple((meter) => new Extreme(-1, meter)),
+  $max: simple((meter) => new Extreme(1, meter)),
+  $first: simple((meter) => new Edge(false, meter)),
+  $last: simple((meter) => new Edge(true, meter)),
   $push: simple((meter) => new Push(meter)),
   $addToSet: simple((meter) => new AddToSet(meter)),
-  $mergeObjects: simple(() => new Merge()),
+  $mergeObjects: simple((meter) => new Merge(meter)),
   $stdDevPop: simple(() => new Deviation(false)),
   $stdDevSamp: simple(() => new Deviation(true)),
   $count: count,

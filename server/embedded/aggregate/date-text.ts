@@ -1,5 +1,5 @@
 import { MongoError } from '../bson/errors.js'
-import { dayOfYear, isoWeek, localFrom, localFromIso, zoneOf, type Zone } from './zones.js'
+import { dayOfYear, isoWeek, localFrom, localFromIso, UTC, zoneOf, type Zone } from './zones.js'
 
 const pad = (n: number, length: number) => String(n).padStart(length, '0')
 const MONTHS = 'January February March April May June July August September October November December'.split(' ')
@@ -71,7 +71,16 @@ export function formatDate(ms: number, zone: Zone, format: string): string {
 const failed = (text: string, why: string) => new MongoError(241, `Error parsing date string '${text}'; ${why}`)
 
 const ISO =
-  /^\s*(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?|[A-Za-z]+\/[A-Za-z_]+|UTC|GMT)?\s*$/
+  /^\s*(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?|UTC|GMT)?\s*$/
+
+// A text that says its own offset, and a zone given beside it, could contradict each other.
+function refuseTwoZones(where: string | undefined, zone: Zone): void {
+  if (where !== undefined && zone !== UTC)
+    throw new MongoError(
+      241,
+      `you cannot pass in a date/time string with time zone information ('${where}') together with a timezone argument`
+    )
+}
 
 /** Milliseconds of an ISO 8601-like text; `zone` counts when the text names none. @throws MongoError 241 */
 export function parseDate(text: string, zone: Zone): number {
@@ -88,6 +97,7 @@ export function parseDate(text: string, zone: Zone): number {
   ]
   check(text, fields)
   const local = localFrom(...fields, fraction === undefined ? 0 : Math.trunc(Number(`0.${fraction}`) * 1000 + 1e-9))
+  refuseTwoZones(where, zone)
   return (where === undefined ? zone : zoneOf(where)).instant(local)
 }
 
@@ -132,6 +142,9 @@ export function parseFormatted(text: string, format: string, zone: Zone): number
   const match = new RegExp(`^${source}$`).exec(text)
   if (match === null) throw failed(text, `it does not fit the format '${format}'`)
   names.forEach((name, i) => (found[name] = match[i + 1]!))
+  const has = (...names: string[]) => names.every((name) => found[name] !== undefined)
+  const whole = has('G', 'V', 'u') || has('Y', 'j') || has('Y', 'm', 'd') || has('Y', 'b', 'd') || has('Y', 'B', 'd')
+  if (!whole) throw failed(text, `an incomplete date/time string has been found, with elements missing`)
   const number = (name: string, usual: number) => (found[name] === undefined ? usual : Number(found[name]))
   const word = found.B ?? found.b
   const month =
@@ -148,6 +161,7 @@ export function parseFormatted(text: string, format: string, zone: Zone): number
     local = localFrom(number('Y', 1970), month, number('d', 1), ...clock, 0)
   }
   local += found.L === undefined ? 0 : Number(found.L.padEnd(3, '0'))
+  refuseTwoZones(found.Z ?? found.z, zone)
   if (found.Z !== undefined) return local - Number(found.Z) * 60_000
   return (found.z === undefined ? zone : zoneOf(found.z)).instant(local)
 }

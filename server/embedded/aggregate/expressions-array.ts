@@ -14,6 +14,7 @@ import {
   type Operators
 } from './expression-kit.js'
 import type { Expression } from './scope.js'
+import { checkElements, sizeOf } from './sizes.js'
 
 const need = (value: Value | undefined, code: number, message: string): Value[] => {
   if (!Array.isArray(value)) throw new MongoError(code, message)
@@ -44,9 +45,12 @@ const map: Operator = (operand, compiler, name) => {
   return (scope) => {
     const list = input(scope)
     if (isNullish(list)) return null
-    return need(list, 16883, `input to $map must be an array not ${typeName(list)}`).map(
-      (item) => run({ root: scope.root, vars: { name: as, value: item, next: scope.vars } }) ?? null
-    )
+    let inner = 0
+    return need(list, 16883, `input to $map must be an array not ${typeName(list)}`).map((item) => {
+      const value = run({ root: scope.root, vars: { name: as, value: item, next: scope.vars } }) ?? null
+      if (Array.isArray(value)) checkElements((inner += value.length), name)
+      return value
+    })
   }
 }
 
@@ -70,6 +74,10 @@ const filter: Operator = (operand, compiler, name) => {
   }
 }
 
+/** How large a value $reduce may gather, looked at every so many turns. */
+const MOST_REDUCED = 64 * 1024 * 1024
+const TURNS_UNSEEN = 16
+
 const reduce: Operator = (operand, compiler, name) => {
   if (!isDoc(operand)) throw new MongoError(40075, '$reduce requires an object as an argument')
   for (const key of operand.keys())
@@ -84,9 +92,13 @@ const reduce: Operator = (operand, compiler, name) => {
     const list = input(scope)
     if (isNullish(list)) return null
     let value = initial(scope)
+    let turns = 0
     for (const item of need(list, 40080, `$reduce requires that 'input' be an array, found: ${typeName(list)}`)) {
       const outer = { name: 'this', value: item, next: scope.vars }
       value = run({ root: scope.root, vars: { name: 'value', value, next: outer } })
+      // What doubles with each turn is seen before it is too large to be walked.
+      if (++turns % TURNS_UNSEEN === 0 && sizeOf(value) > MOST_REDUCED)
+        throw new MongoError(146, `${name} would use too much memory: its value is beyond ${MOST_REDUCED} bytes`)
     }
     return value
   }
@@ -161,7 +173,7 @@ const range = variadic(
       position(value, 34444, `$range requires a numeric ${what} value representable as an int`)
     const [start, end, step] = [whole(from, 'starting'), whole(to, 'ending'), by === undefined ? 1 : whole(by, 'step')]
     if (step === 0) throw new MongoError(34449, '$range requires a non-zero step value')
-    if ((end - start) / step > 1_000_000) throw new MongoError(146, '$range would use too much memory')
+    checkElements((end - start) / step, '$range')
     const items: Value[] = []
     for (let i = start; step > 0 ? i < end : i > end; i += step) items.push(integer(i))
     return items
@@ -211,6 +223,7 @@ const zip: Operator = (operand, compiler, name) => {
       throw new MongoError(34466, 'cannot specify defaults unless useLongestLength is true')
     const lengths = rows.map((row) => row.length)
     const length = rows.length === 0 ? 0 : longest ? Math.max(...lengths) : Math.min(...lengths)
+    checkElements(length * rows.length, name)
     return Array.from({ length }, (_, i) =>
       rows.map((row, at) => row[i] ?? (Array.isArray(fill) ? fill[at] : undefined) ?? null)
     )
@@ -265,7 +278,14 @@ export const arrayOperators: Operators = {
   $slice: slice,
   $concatArrays: variadic((values) => {
     if (values.some(isNullish)) return null
-    return values.flatMap((value) => need(value, 28664, `$concatArrays only supports arrays, not ${typeName(value)}`))
+    const lists = values.map((value) =>
+      need(value, 28664, `$concatArrays only supports arrays, not ${typeName(value)}`)
+    )
+    checkElements(
+      lists.reduce((sum, list) => sum + list.length, 0),
+      '$concatArrays'
+    )
+    return ([] as Value[]).concat(...lists)
   }),
   $reverseArray: unary((list) =>
     isNullish(list)

@@ -5,6 +5,7 @@ import { BSONRegExp, isNumber, toInteger, typeName, type Doc, type Value } from 
 import { isoText } from './date-text.js'
 import { binary, isNullish, namedOf, unary, variadic, type Operator, type Operators } from './expression-kit.js'
 import { show } from '../bson/show.js'
+import { checkText } from './sizes.js'
 
 // What $toUpper, $substr and the like accept besides strings.
 function textual(value: Value | undefined): string {
@@ -129,7 +130,11 @@ const replace =
         return needText(value, 51746, `${name} requires that '${key}' be a string, found: ${show(value)}`)
       })
       if (input === undefined || find === undefined || replacement === undefined) return null
-      return all ? input.split(find).join(replacement) : input.replace(find, () => replacement)
+      if (!all) return input.replace(find, () => replacement)
+      let length = input.length
+      for (let i = input.indexOf(find); i >= 0 && i < input.length; i = input.indexOf(find, i + (find.length || 1)))
+        checkText((length += replacement.length - find.length), name)
+      return input.replaceAll(find, () => replacement)
     }
   }
 
@@ -171,9 +176,12 @@ const found = (match: RegExpExecArray | RegExpMatchArray): Doc =>
 export const stringOperators: Operators = {
   $concat: variadic((values, name) => {
     if (values.some(isNullish)) return null
-    return values
-      .map((value) => needText(value, 16702, `${name} only supports strings, not ${typeName(value)}`))
-      .join('')
+    const texts = values.map((value) => needText(value, 16702, `${name} only supports strings, not ${typeName(value)}`))
+    checkText(
+      texts.reduce((sum, text) => sum + text.length, 0),
+      name
+    )
+    return texts.join('')
   }),
   $toUpper: unary((value) => upper(textual(value))),
   $toLower: unary((value) => lower(textual(value))),

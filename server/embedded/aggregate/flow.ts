@@ -1,6 +1,6 @@
 import { memoryExceeded } from '../bson/errors.js'
 import type { Filter } from '../bson/match.js'
-import { isDoc, type Doc, type Value } from '../bson/value.js'
+import type { Doc } from '../bson/value.js'
 import { varsOf, type Env, type Vars } from './scope.js'
 
 /** A source may yield this now and then; every stage hands it on, and who consumes the result lets the event loop turn. */
@@ -47,21 +47,4 @@ export function createMeter(what: string, limit: number): Meter {
       if (held > limit) throw memoryExceeded(what, limit)
     }
   }
-}
-
-/** About how many bytes a decoded value takes in memory. */
-export function sizeOf(value: Value | undefined): number {
-  if (typeof value === 'string') return 24 + value.length
-  if (value === null || typeof value !== 'object') return 8
-  if (isDoc(value)) {
-    let bytes = 64
-    for (const [key, field] of value) bytes += 32 + key.length + sizeOf(field)
-    return bytes
-  }
-  if (Array.isArray(value)) {
-    let bytes = 32
-    for (const item of value) bytes += 8 + sizeOf(item)
-    return bytes
-  }
-  return 64
 }

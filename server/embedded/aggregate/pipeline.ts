@@ -3,13 +3,14 @@ import { compileFilter } from '../bson/match.js'
 import { BSONRegExp, isDoc, typeName, type Doc, type Value } from '../bson/value.js'
 import { DOCUMENT_STAGES, stageOf } from './document-stages.js'
 import { compileExpression } from './expressions.js'
-import { contextVars, createMeter, envOf, PAUSE, sizeOf, type AggregateContext, type Flow, type Stage } from './flow.js'
+import { contextVars, createMeter, envOf, PAUSE, type AggregateContext, type Flow, type Stage } from './flow.js'
 import { getPath } from '../bson/path.js'
 import { neededFields } from './references.js'
 import type { Vars } from './scope.js'
 import { bucket, group, sortByCount } from './stages-group.js'
 import { count, limit, limitOf, match, sample, skip, skipOf, sort, unwind, withPath } from './stages-simple.js'
 import { parseTail, type Tail } from './tail.js'
+import { sizeOf } from './sizes.js'
 
 export { PAUSE, type AggregateContext, type Flow, type Pause } from './flow.js'
 export type { Tail } from './tail.js'
@@ -82,13 +83,16 @@ export function validatePipeline(stages: readonly Value[], context: AggregateCon
   compilePipeline(stages, context)
 }
 
-/** How many documents the $skip and $limit at `from` will take of a $sort before them; Infinity without a $limit. */
+/**
+ * How many documents the $skip and $limit at `from` will take of a $sort before them, be there stages between that turn one
+ * document into one; Infinity without a $limit.
+ */
 export function limitBehind(stages: readonly Value[], from: number): number {
   let skipped = 0
   for (let i = from; i < stages.length; i++) {
     const { name, spec } = stageOf(stages[i]!)
     if (name === '$skip') skipped += skipOf(spec)
-    else return name === '$limit' ? skipped + limitOf(spec) : Infinity
+    else if (!Object.hasOwn(DOCUMENT_STAGES, name)) return name === '$limit' ? skipped + limitOf(spec) : Infinity
   }
   return Infinity
 }

@@ -1,6 +1,6 @@
 import { MongoError } from '../bson/errors.js'
 import { isDoc, isNumber, isTruthy, type Doc, type Value } from '../bson/value.js'
-import { compileExpression } from './expressions.js'
+import { compileExpression, EXPRESSION_OPERATORS } from './expressions.js'
 import type { Expression, Scope, Vars } from './scope.js'
 
 /** One place of a projection: keep the field, drop it, compute it, or look further down. */
@@ -37,6 +37,8 @@ export function plant(tree: ShapeTree, path: string, leaf: Shape): void {
   })
 }
 
+const KNOWN = new Set(['$const', ...EXPRESSION_OPERATORS])
+const isKnown = (value: Doc) => KNOWN.has(value.keys().next().value ?? '')
 const isExpression = (value: Doc) => (value.keys().next().value ?? '').startsWith('$')
 
 /** Reads $addFields' body: nested documents are nested paths, everything else an expression. */
@@ -93,6 +95,8 @@ export function parseProjection(
           decide(keep ? 'include' : 'exclude', path)
           plant(tree, path, keep ? 'keep' : 'drop')
         }
+      } else if (isDoc(value) && value.size === 1 && isExpression(value) && !isKnown(value)) {
+        throw new MongoError(31325, `Unknown expression ${value.keys().next().value}`)
       } else if (isDoc(value) && !isExpression(value)) {
         if (value.size === 0)
           throw new MongoError(

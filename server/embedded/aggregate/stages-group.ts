@@ -1,11 +1,12 @@
-import { compareValues } from '../bson/compare.js'
+import { compareValues, typeRank } from '../bson/compare.js'
 import { MongoError } from '../bson/errors.js'
 import { show } from '../bson/show.js'
 import { isDoc, typeName, type Doc, type Value } from '../bson/value.js'
 import { compileAccumulator, groupKey, type Accumulation, type Accumulator } from './accumulators.js'
 import { compileExpression } from './expressions.js'
-import { contextVars, createMeter, PAUSE, sizeOf, type AggregateContext, type Stage } from './flow.js'
+import { contextVars, createMeter, PAUSE, type AggregateContext, type Stage } from './flow.js'
 import type { Expression, Vars } from './scope.js'
+import { sizeOf } from './sizes.js'
 
 type Field = { name: string; accumulation: Accumulation }
 
@@ -92,6 +93,14 @@ export function sortByCount(spec: Value, context: AggregateContext): Stage {
   }
 }
 
+// Reads neither a field nor a variable.
+function isConstant(spec: Value): boolean {
+  if (typeof spec === 'string') return !spec.startsWith('$')
+  if (Array.isArray(spec)) return spec.every(isConstant)
+  if (!isDoc(spec) || spec.has('$literal') || spec.has('$const')) return true
+  return [...spec.values()].every(isConstant)
+}
+
 /** $bucket: groups by which half-open interval of `boundaries` a value falls into. */
 export function bucket(spec: Value, context: AggregateContext): Stage {
   if (!isDoc(spec))
@@ -119,13 +128,27 @@ export function bucket(spec: Value, context: AggregateContext): Stage {
     )
   const vars = contextVars(context)
   const constant = (value: Value) => compileExpression(value, vars)({ root: new Map(), vars }) ?? null
+  for (const boundary of boundaries)
+    if (!isConstant(boundary))
+      throw new MongoError(
+        40191,
+        `The $bucket 'boundaries' field must be an array of constant values, but found value: ${show(boundary)}.`
+      )
   const limits = boundaries.map(constant)
+  for (const limit of limits)
+    if (typeRank(limit) !== typeRank(limits[0]))
+      throw new MongoError(
+        40193,
+        `All values in the 'boundaries' option to $bucket must have the same type. Found conflicting types ${typeName(limits[0])} and ${typeName(limit)}.`
+      )
   for (let i = 1; i < limits.length; i++)
     if (compareValues(limits[i - 1], limits[i]) >= 0)
       throw new MongoError(
         40194,
         `The 'boundaries' option to $bucket must be sorted, but elements ${i - 1} and ${i} are not in ascending order (${show(limits[i - 1])} is not less than ${show(limits[i])}).`
       )
+  if (other !== undefined && !isConstant(other))
+    throw new MongoError(40195, `The $bucket 'default' field must be a constant expression, but found: ${show(other)}.`)
   const fallback = other === undefined ? undefined : constant(other)
   if (fallback !== undefined && compareValues(fallback, limits[0]) >= 0 && compareValues(fallback, limits.at(-1)) < 0)
     throw new MongoError(

@@ -3,7 +3,8 @@ import { compileFilter } from '../bson/match.js'
 import { show } from '../bson/show.js'
 import { compileSort } from '../bson/sort.js'
 import { integer, isDoc, isNumber, toInteger, typeName, type Doc, type Value } from '../bson/value.js'
-import { envOf, createMeter, PAUSE, sizeOf, type AggregateContext, type Stage } from './flow.js'
+import { envOf, createMeter, PAUSE, type AggregateContext, type Stage } from './flow.js'
+import { sizeOf } from './sizes.js'
 
 /** $match. */
 export function match(spec: Value, context: AggregateContext): Stage {
@@ -93,7 +94,8 @@ export function sort(spec: Value, context: AggregateContext, most = Infinity): S
 
 /** $count. */
 export function count(spec: Value): Stage {
-  if (typeof spec !== 'string' || spec === '') throw new MongoError(40156, 'the count field must be a non-empty string')
+  if (typeof spec !== 'string') throw new MongoError(40156, 'the count field must be a non-empty string')
+  if (spec === '') throw new MongoError(40157, 'the count field must be a non-empty string')
   if (spec.startsWith('$')) throw new MongoError(40158, 'the count field cannot be a $-prefixed path')
   if (spec.includes('.')) throw new MongoError(40160, "the count field cannot contain '.'")
   return function* counted(source) {
@@ -131,7 +133,9 @@ export function sample(spec: Value, context: AggregateContext): Stage {
         held.push(doc)
       } else {
         const at = Math.floor(context.random() * seen)
-        if (at < size) held[at] = doc
+        if (at >= size) continue
+        meter.add(sizeOf(doc) - sizeOf(held[at]))
+        held[at] = doc
       }
     }
     for (let i = held.length - 1; i > 0; i--) {

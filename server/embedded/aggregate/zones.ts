@@ -2,7 +2,7 @@ import { IANAZone } from 'luxon'
 import { MongoError } from '../bson/errors.js'
 
 const DAY = 86_400_000
-const SLOT = 900_000 // zones change their offset only on quarter hours of UTC
+const SLOT = 900_000 // zones change their offset on quarter hours of UTC, but for the days before standard time
 
 /** A time zone: instants are milliseconds UTC, local times are the same number line read as if they were UTC. */
 export type Zone = {
@@ -12,10 +12,11 @@ export type Zone = {
   instant(local: number): number
 }
 
-const fixed = (offset: number): Zone => ({ offset: () => offset, instant: (local) => local - offset })
-
 /** UTC. */
-export const UTC = fixed(0)
+export const UTC: Zone = { offset: () => 0, instant: (local) => local }
+
+const fixed = (offset: number): Zone =>
+  offset === 0 ? UTC : { offset: () => offset, instant: (local) => local - offset }
 
 const zones = new Map<string, Zone>([
   ['UTC', UTC],
@@ -42,15 +43,17 @@ export function zoneOf(name: string): Zone {
 
 function named(source: IANAZone): Zone {
   const slots = new Map<number, number>()
+  const exact = (ms: number) => Math.round(source.offset(ms) * 60_000)
   const offset = (ms: number) => {
     const slot = Math.floor(ms / SLOT)
     let found = slots.get(slot)
     if (found === undefined) {
-      found = Math.round(source.offset(slot * SLOT) * 60_000)
+      found = exact(slot * SLOT)
+      if (found !== exact((slot + 1) * SLOT - 1)) found = NaN // changes within: looked up each time
       if (slots.size > 100_000) slots.clear()
       slots.set(slot, found)
     }
-    return found
+    return Number.isNaN(found) ? exact(ms) : found
   }
   return {
     offset,
@@ -104,10 +107,12 @@ const REFERENCE_MONTH = 2000 * 12
 const REFERENCE_DAY = Date.UTC(2000, 0, 1)
 const REFERENCE_MONDAY = Date.UTC(2000, 0, 3)
 
-/** $dateTrunc: the start of the bin of `size` units that holds the instant; bins are counted from 2000-01-01 local. */
+/**
+ * $dateTrunc: the start of the bin of `size` units that holds the instant. Bins are counted from local midnight of
+ * 2000-01-01: calendar units by the local calendar, hours and smaller ones in real time, whatever the clock did since.
+ */
 export function truncate(ms: number, unit: Unit, size: number, zone: Zone, firstDay: number): number {
-  const offset = zone.offset(ms)
-  const local = ms + offset
+  const local = ms + zone.offset(ms)
   switch (unit) {
     case 'year':
     case 'quarter':
@@ -123,7 +128,8 @@ export function truncate(ms: number, unit: Unit, size: number, zone: Zone, first
       return zone.instant(REFERENCE_DAY + Math.floor((local - REFERENCE_DAY) / (size * DAY)) * size * DAY)
     default: {
       const step = size * MS[unit]
-      return REFERENCE_DAY + Math.floor((local - REFERENCE_DAY) / step) * step - offset
+      const reference = REFERENCE_DAY - zone.offset(REFERENCE_DAY)
+      return reference + Math.floor((ms - reference) / step) * step
     }
   }
 }

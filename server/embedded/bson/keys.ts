@@ -10,6 +10,7 @@ import {
   toDouble,
   type Decimal
 } from './decimal.js'
+import { MongoError } from './errors.js'
 import { take } from './slab.js'
 import { Decimal128, Double, isNumber, Opaque, typeTag } from './value.js'
 import type { Binary, BSONRegExp, Doc, ObjectId, Timestamp, Value } from './value.js'
@@ -51,11 +52,14 @@ export class Edge {
   constructor(readonly byte: number) {}
 }
 
+/** A value of one document never takes more; what an expression made up may. */
+const MAX_BYTES = 64 * 1024 * 1024
 let out = Buffer.allocUnsafeSlow(8192)
 let pos = 0
 
 function room(bytes: number): void {
   if (pos + bytes <= out.length) return
+  if (pos > MAX_BYTES) throw new MongoError(10334, `a key of more than ${MAX_BYTES} bytes`)
   const bigger = Buffer.allocUnsafeSlow(Math.max(out.length * 2, pos + bytes))
   out.copy(bigger, 0, 0, pos)
   out = bigger

@@ -7,8 +7,18 @@ import { typeTag, type Doc, type Opaque, type Value } from './value.js'
 let out = Buffer.allocUnsafeSlow(64 * 1024)
 let pos = 0
 
+/** The largest document written: MongoDB's 16 MB for what clients store, and 16 KB more for what a server puts around it. */
+const MAX_WRITTEN = 16 * 1024 * 1024 + 16 * 1024
+/** Room asked for is at most thrice the bytes written: an expression's result may be far larger than any document. */
+const MAX_ROOM = 5 * MAX_WRITTEN
+
+function tooLarge(bytes: number): MongoError {
+  return new MongoError(10334, `BSONObj size: ${bytes} is invalid. Size must be between 0 and ${MAX_WRITTEN}(16MB)`)
+}
+
 function room(bytes: number): void {
   if (pos + bytes <= out.length) return
+  if (pos > MAX_WRITTEN || pos + bytes > MAX_ROOM) throw tooLarge(pos + bytes)
   const bigger = Buffer.allocUnsafeSlow(Math.max(out.length * 2, pos + bytes))
   out.copy(bigger, 0, 0, pos)
   out = bigger
@@ -196,6 +206,7 @@ function copy(source: Buffer, from: number, to: number): void {
 }
 
 function written(): Uint8Array {
+  if (pos > MAX_WRITTEN) throw tooLarge(pos)
   const bytes = take(pos)
   out.copy(bytes, 0, 0, pos)
   if (out.length > 4 * 1024 * 1024) out = Buffer.allocUnsafeSlow(64 * 1024)

@@ -1,7 +1,11 @@
+import { crc32c } from './crc32c.js'
+
 /** The largest message taken or sent, in bytes; what MongoDB itself announces in `hello`. */
 export const MAX_MESSAGE_BYTES = 48_000_000
 /** The largest document, in bytes. */
 export const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+/** The largest message taken from a peer that has not said who it is: enough for any hello and password. */
+export const MAX_STRANGER_BYTES = 64 * 1024
 /** The most statements in one insert, update or delete command. */
 export const MAX_BATCH_STATEMENTS = 100_000
 
@@ -22,6 +26,8 @@ export class FrameError extends Error {
 /** One request: its command document and the document sequences that came beside it, all raw BSON. */
 export type Request = {
   requestId: number
+  /** Length of the whole message. */
+  bytes: number
   /** true for the legacy OP_QUERY that opens a conversation; it wants an OP_REPLY. */
   legacy: boolean
   /** true when the client does not want an answer (write concern 0). */
@@ -56,8 +62,8 @@ export function createFrameReader() {
   }
 
   return {
-    /** Every request completed by `chunk`. @throws FrameError for bytes that are no message. */
-    push(chunk: Buffer): Request[] {
+    /** Every request completed by `chunk`. @throws FrameError for bytes that are no message, or one above `limit` bytes. */
+    push(chunk: Buffer, limit = MAX_MESSAGE_BYTES): Request[] {
       parts.push(chunk)
       held += chunk.length
       const requests: Request[] = []
@@ -65,7 +71,7 @@ export function createFrameReader() {
         if (wanted === 0) {
           if (held < 4) return requests
           wanted = peekLength()
-          if (wanted < HEADER_BYTES + 5 || wanted > MAX_MESSAGE_BYTES) {
+          if (wanted < HEADER_BYTES + 5 || wanted > limit) {
             throw new FrameError(`a message of ${wanted} bytes`)
           }
         }
@@ -90,7 +96,11 @@ export function parseMessage(message: Buffer): Request {
 function parseMsg(requestId: number, message: Buffer): Request {
   const flags = message.readUInt32LE(HEADER_BYTES)
   if ((flags & 0xffff & ~KNOWN_REQUIRED_FLAGS) !== 0) throw new FrameError(`message flags ${flags}`)
-  const end = flags & CHECKSUM_PRESENT ? message.length - 4 : message.length
+  const summed = (flags & CHECKSUM_PRESENT) !== 0
+  const end = summed ? message.length - 4 : message.length
+  if (summed && crc32c(message.subarray(0, end)) !== message.readUInt32LE(end)) {
+    throw new FrameError('a checksum that does not fit its message')
+  }
   let body: Buffer | null = null
   const sequences = new Map<string, Buffer[]>()
   let at = HEADER_BYTES + 4
@@ -121,7 +131,15 @@ function parseMsg(requestId: number, message: Buffer): Request {
     }
   }
   if (!body) throw new FrameError('a message without a body')
-  return { requestId, legacy: false, silent: (flags & MORE_TO_COME) !== 0, body, sequences, database: null }
+  return {
+    requestId,
+    bytes: message.length,
+    legacy: false,
+    silent: (flags & MORE_TO_COME) !== 0,
+    body,
+    sequences,
+    database: null
+  }
 }
 
 function parseQuery(requestId: number, message: Buffer): Request {
@@ -130,7 +148,15 @@ function parseQuery(requestId: number, message: Buffer): Request {
   const collection = message.toString('utf8', HEADER_BYTES + 4, nameEnd)
   if (!collection.endsWith('.$cmd')) throw new FrameError('a legacy query that is no command')
   const body = documentAt(message, nameEnd + 9, message.length)
-  return { requestId, legacy: true, silent: false, body, sequences: new Map(), database: collection.slice(0, -5) }
+  return {
+    requestId,
+    bytes: message.length,
+    legacy: true,
+    silent: false,
+    body,
+    sequences: new Map(),
+    database: collection.slice(0, -5)
+  }
 }
 
 function documentAt(message: Buffer, at: number, end: number): Buffer {

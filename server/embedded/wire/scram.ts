@@ -17,26 +17,29 @@ export function createScramUser(name: string, password: string): ScramUser {
  * server's; null means that the client is not who it says, or speaks another dialect.
  */
 export function createScramConversation(user: ScramUser) {
+  let header = ''
   let firstBare = ''
   let serverFirst = ''
   let nonce = ''
   return {
     first(payload: string): string | null {
-      const parts = /^[ny],(?:a=[^,]*)?,(n=([^,]*),r=([^,]+).*)$/s.exec(payload)
+      const parts = /^([ny],(?:a=[^,]*)?,)(n=([^,]*),r=([^,]+).*)$/s.exec(payload)
       if (!parts) return null
-      const name = parts[2].replace(/=2C/g, ',').replace(/=3D/g, '=')
+      const name = parts[3].replace(/=2C/g, ',').replace(/=3D/g, '=')
       if (name !== user.name) return null
-      firstBare = parts[1]
-      nonce = parts[3] + randomBytes(24).toString('base64')
+      header = Buffer.from(parts[1]).toString('base64')
+      firstBare = parts[2]
+      nonce = parts[4] + randomBytes(24).toString('base64')
       serverFirst = `r=${nonce},s=${user.salt.toString('base64')},i=${ITERATIONS}`
       return serverFirst
     },
     final(payload: string): string | null {
-      const parts = /^(c=[^,]*,r=([^,]*)),p=(.+)$/s.exec(payload)
-      if (!parts || nonce === '' || parts[2] !== nonce) return null
+      const parts = /^(c=([^,]*),r=([^,]*)),p=(.+)$/s.exec(payload)
+      // A nonce serves once: what was sent before, even to this very server, proves nothing now.
+      if (!parts || nonce === '' || parts[2] !== header || parts[3] !== nonce) return null
       const message = `${firstBare},${serverFirst},${parts[1]}`
       const signature = hmac(user.storedKey, message)
-      const proof = Buffer.from(parts[3], 'base64')
+      const proof = Buffer.from(parts[4], 'base64')
       if (proof.length !== signature.length) return null
       const clientKey = Buffer.from(proof.map((byte, i) => byte ^ signature[i]))
       if (!timingSafeEqual(sha256(clientKey), user.storedKey)) return null

@@ -320,7 +320,7 @@ const FAILS: [number, Plain[], Plain[]?][] = [
   [40235, [{ $group: { _id: 1, 'a.b': { $sum: 1 } } }]],
   [28818, [{ $unwind: 'a' }]],
   [28812, [{ $unwind: {} }]],
-  [40156, [{ $count: '' }]],
+  [40157, [{ $count: '' }]],
   [28745, [{ $sample: 1 }]],
   [28749, [{ $sample: {} }]],
   [28747, [{ $sample: { size: -1 } }]],

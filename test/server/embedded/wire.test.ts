@@ -1,74 +1,30 @@
-import { createConnection } from 'node:net'
-import type { Socket } from 'node:net'
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { deserialize, serialize } from 'bson'
+import { deserialize } from 'bson'
 import { MongoClient } from 'mongodb'
 import t from 'tap'
-import { createFrameReader, FrameError, frameReply, MAX_MESSAGE_BYTES } from '../../../server/embedded/wire/frames.js'
+import { PassThrough } from 'node:stream'
+import { serveConnection } from '../../../server/embedded/wire/connection.js'
+import { crc32c } from '../../../server/embedded/wire/crc32c.js'
+import {
+  createFrameReader,
+  FrameError,
+  frameReply,
+  MAX_MESSAGE_BYTES,
+  MAX_STRANGER_BYTES
+} from '../../../server/embedded/wire/frames.js'
 import { encodeReply, Raw, RawArray } from '../../../server/embedded/wire/raw.js'
 import { openEmbedded } from '../../../server/embedded/embedded.js'
+import { dial, doc, int32, message, msg, query, sequence, summed, talk } from './wire-client.js'
 import { refusal, withStore } from './with-store.js'
 
-function message(opcode: number, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  const header = Buffer.alloc(16)
-  header.writeInt32LE(16 + body.length, 0)
-  header.writeInt32LE(7, 4)
-  header.writeInt32LE(opcode, 12)
-  return Buffer.concat([header, body])
-}
-const int32 = (n: number) => {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32LE(n)
-  return bytes
-}
-const doc = (value: object) => Buffer.from(serialize(value))
-const msg = (body: object, flags = 0, ...more: Buffer[]) =>
-  message(2013, int32(flags), Buffer.from([0]), doc(body), ...more)
-const sequence = (name: string, ...docs: object[]) => {
-  const inner = Buffer.concat([Buffer.from(`${name}\0`), ...docs.map(doc)])
-  return Buffer.concat([Buffer.from([1]), int32(4 + inner.length), inner])
-}
-const query = (body: object, name = 'admin.$cmd') =>
-  message(2004, int32(0), Buffer.from(`${name}\0`), int32(0), int32(-1), doc(body))
-
 const pathOf = (uri: string) => decodeURIComponent(/\/\/([^/]+)\//.exec(uri)![1])
-
-/** Sends bytes over a bare socket; resolves to the replies that came before `want` of them were there or it was closed. */
-function talk(uri: string, bytes: Buffer[], want: number): Promise<{ replies: any[]; closed: boolean }> {
-  return new Promise((resolve) => {
-    const socket: Socket = createConnection({ path: pathOf(uri) })
-    let data = Buffer.alloc(0)
-    const replies: any[] = []
-    const done = (closed: boolean) => {
-      socket.destroy()
-      resolve({ replies, closed })
-    }
-    socket.on('error', () => {})
-    socket.on('close', () => done(true))
-    socket.on('data', (chunk) => {
-      data = Buffer.concat([data, chunk as Buffer])
-      while (data.length >= 16 && data.length >= data.readInt32LE(0)) {
-        const length = data.readInt32LE(0)
-        const at = data.readInt32LE(12) === 1 ? 36 : 21
-        replies.push({
-          to: data.readInt32LE(8),
-          opcode: data.readInt32LE(12),
-          ...deserialize(data.subarray(at, length))
-        })
-        data = data.subarray(length)
-      }
-      if (replies.length >= want) done(false)
-    })
-    for (const part of bytes) socket.write(part)
-  })
-}
 
 t.test('a frame reader', async (t) => {
   t.test('cuts requests out of any pieces, with both kinds of sections, a checksum, and the quiet flag', async (t) => {
     const whole = Buffer.concat([
       msg({ insert: 'a', $db: 'd' }, 0, sequence('documents', { x: 1 }, { x: 2 })),
-      msg({ ping: 1, $db: 'd' }, 1, Buffer.alloc(4, 9)),
+      summed(msg({ ping: 1, $db: 'd' })),
       msg({ ping: 2, $db: 'd' }, 2)
     ])
     for (const size of [1, 3, 16, 1000]) {
@@ -120,9 +76,20 @@ t.test('a frame reader', async (t) => {
         int32(8),
         Buffer.from('aaaa')
       ),
-      'a query on no command': query({ a: 1 }, 'a.b')
+      'a query on no command': query({ a: 1 }, 'a.b'),
+      'a wrong checksum': msg({ ping: 1 }, 1, Buffer.alloc(4, 9)),
+      'two sections of one name': msg({ insert: 'a' }, 0, sequence('d', { a: 1 }), sequence('d', { a: 1 }))
     }
     for (const [what, bytes] of Object.entries(bad)) t.throws(() => createFrameReader().push(bytes), FrameError, what)
+    t.throws(() => createFrameReader().push(msg({ ping: 1, pad: 'x'.repeat(100) }), 64), FrameError, 'above a limit')
+  })
+
+  t.test('sums by CRC-32C', async (t) => {
+    // The examples of RFC 3720, appendix B.4, and the customary one.
+    t.equal(crc32c(Buffer.from('123456789')), 0xe3069283)
+    t.equal(crc32c(Buffer.alloc(32)), 0x8a9136aa)
+    t.equal(crc32c(Buffer.alloc(32, 0xff)), 0x62a8ab43)
+    t.equal(crc32c(Buffer.from(Array.from({ length: 32 }, (_, i) => i))), 0x46dd794e)
   })
 })
 
@@ -156,6 +123,35 @@ t.test('a reply keeps numbers, dates and raw documents apart', async (t) => {
   t.equal(Buffer.compare(back[0].body, reply), 0)
 })
 
+t.test('a connection', async (t) => {
+  const pair = (answer: () => Promise<Buffer>) => {
+    const told: string[] = []
+    // What is written to the one comes out of the other.
+    const socket = Object.assign(new PassThrough({ highWaterMark: 2048 }), { setNoDelay() {}, written: [] as Buffer[] })
+    socket.write = ((bytes: Buffer) => (socket.written.push(bytes), socket.written.length < 3)) as never
+    serveConnection(socket as never, { id: 1, trusted: true, answer, log: (event) => told.push(event) })
+    return { socket, told }
+  }
+  const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+  t.test('is answered no faster than the client reads', async (t) => {
+    const { socket } = pair(async () => doc({ ok: 1 }))
+    socket.emit('data', Buffer.concat(Array.from({ length: 9 }, () => msg({ ping: 1, $db: 'd' }))))
+    await settled()
+    t.equal(socket.written.length, 3)
+    socket.emit('drain')
+    await settled()
+    t.equal(socket.written.length, 4)
+  })
+  t.test('ends, and nothing else does, when a request cannot be answered', async (t) => {
+    const { socket, told } = pair(() => Promise.reject(new Error('no')))
+    socket.emit('data', msg({ ping: 1, $db: 'd' }))
+    await settled()
+    t.ok(socket.destroyed)
+    t.same(told, ['connection closed: its request could not be answered'])
+  })
+})
+
 t.test('a served socket', async (t) => {
   const { store, db, trouble } = await withStore(t)
   t.equal(statSync(pathOf(store.uri)).mode & 0o777, 0o600, 'is for its user alone')
@@ -171,6 +167,22 @@ t.test('a served socket', async (t) => {
     const bytes = Buffer.concat([quiet, msg({ count: 'q', $db: 'd' }), msg({ ping: 1, $db: 'd' })])
     const { replies } = await talk(store.uri, [bytes.subarray(0, 40), bytes.subarray(40)], 2)
     t.match(replies, [{ ok: 1, n: 1 }, { ok: 1 }])
+  })
+
+  t.test('takes a right checksum, and nothing with a wrong one', async (t) => {
+    t.match(await talk(store.uri, [summed(msg({ ping: 1, $db: 'd' }))], 1), { replies: [{ ok: 1 }], closed: false })
+    const wrong = summed(msg({ ping: 1, $db: 'd' }))
+    wrong[wrong.length - 1] ^= 1
+    t.same(await talk(store.uri, [wrong], 1), { replies: [], closed: true })
+  })
+
+  t.test('takes documents of 16 MB and refuses what is larger', async (t) => {
+    const rows = db.collection<any>('large')
+    await rows.insertOne({ _id: 1, x: Buffer.alloc(16 * 1024 * 1024 - 100) })
+    const [found] = await rows.find().toArray()
+    t.equal(found.x.length(), 16 * 1024 * 1024 - 100)
+    const over = msg({ insert: 'large', documents: [{ _id: 2, x: Buffer.alloc(16 * 1024 * 1024) }], $db: 'd' })
+    t.match((await talk(store.uri, [over], 1)).replies, [{ writeErrors: [{ index: 0, code: 10334 }] }])
   })
 
   t.test('closes on bytes that are no message, and goes on serving others', async (t) => {
@@ -198,7 +210,7 @@ t.test('a served socket', async (t) => {
       [{ find: 'a', filter: 5 }, 14],
       [{ find: 'a', limit: -3 }, 51024],
       [{ find: 'a', tailable: true }, 72],
-      [{ find: 'a', readConcern: { level: 'snapshot' } }, 72],
+      [{ find: 'a', readConcern: { level: 'snapshot' } }, 123],
       [{ find: 5 }, 73],
       [{ insert: 'a', documents: [] }, 16],
       [{ insert: 'a', documents: [{}], txnNumber: 1 }, 20],
@@ -225,6 +237,64 @@ t.test('over TCP', async (t) => {
     const stranger = new MongoClient(store.uri.replace(/\/\/hongyan:/, '//other:'))
     t.equal((await refusal(stranger.connect())).code, 18)
     await stranger.close()
+  })
+  t.test('nothing is done before, whatever is asked, and large messages are not even read', async (t) => {
+    for (const body of [
+      { find: 'a' },
+      { insert: 'a', documents: [{ _id: 1 }] },
+      { aggregate: 'a', pipeline: [], cursor: {} },
+      { dropDatabase: 1 },
+      { listDatabases: 1 },
+      { serverStatus: 1 },
+      { getMore: 1n, collection: 'a' },
+      { hongyanBackup: 1, to: '/nowhere' }
+    ])
+      t.match((await talk(store.uri, [msg({ ...body, $db: 'hongyan' })], 1)).replies, [{ ok: 0, code: 13 }])
+    t.match((await talk(store.uri, [query({ find: 'a' }, 'hongyan.$cmd')], 1)).replies, [{ ok: 0 }])
+    t.match((await talk(store.uri, [query({ ismaster: 1 })], 1)).replies, [{ ok: 1 }], 'but for a greeting')
+    const large = msg({ hello: 1, client: 'x'.repeat(MAX_STRANGER_BYTES), $db: 'admin' })
+    t.same(await talk(store.uri, [large], 1), { replies: [], closed: true })
+  })
+  t.test('a proof of the password serves once', async (t) => {
+    const password = 'geheim/ß'
+    const line = dial(store.uri)
+    const say = (payload: string) => Buffer.from(payload)
+    const start = (name = 'hongyan', nonce = 'abcdefgh') =>
+      line.ask({ saslStart: 1, mechanism: 'SCRAM-SHA-256', payload: say(`n,,n=${name},r=${nonce}`) })
+    const go = (payload: string) => line.ask({ saslContinue: 1, conversationId: 1, payload: say(payload) })
+    const prove = (first: string, binding = 'biws', word = password) => {
+      const [, nonce, salt, rounds] = /^r=([^,]+),s=([^,]+),i=(\d+)$/.exec(first)!
+      const salted = pbkdf2Sync(word.normalize('NFKC'), Buffer.from(salt, 'base64'), Number(rounds), 32, 'sha256')
+      const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest()
+      const clientKey = hmac(salted, 'Client Key')
+      const stored = createHash('sha256').update(clientKey).digest()
+      const signature = hmac(stored, `n=hongyan,r=abcdefgh,${first},c=${binding},r=${nonce}`)
+      const proof = Buffer.from(clientKey.map((byte, i) => byte ^ signature[i]))
+      return `c=${binding},r=${nonce},p=${proof.toString('base64')}`
+    }
+    const text = (reply: any) => reply.payload.buffer.toString()
+
+    t.match(await start('other'), { ok: 0, code: 18 }, 'an unknown user')
+    t.match(await go('c=biws,r=x,p=AAAA'), { ok: 0, code: 17 }, 'no conversation')
+    const first = text(await start())
+    t.match(await go(prove(first, 'biws', 'wrong')), { ok: 0, code: 18 }, 'a wrong password')
+    t.match(await go(prove(first)), { ok: 0, code: 17 }, 'and the conversation is over')
+    const used = prove(first)
+    const second = text(await start())
+    t.not(second, first)
+    t.match(await go(used), { ok: 0, code: 18 }, 'a nonce of another conversation')
+    t.match(await go(prove(text(await start()), 'eSws')), { ok: 0, code: 18 }, 'another channel binding than announced')
+    const proof = prove(text(await start()))
+    t.match(await line.ask({ find: 'a', $db: 'hongyan' }), { code: 13 }, 'half way is not in')
+    t.match(text(await go(proof)), /^v=/)
+    t.match(await line.ask({ find: 'a', $db: 'hongyan' }), { code: 13 })
+    t.match(await go(''), { ok: 1, done: true })
+    t.match(await line.ask({ find: 'a', $db: 'hongyan' }), { ok: 1 })
+    t.match(await line.ask({ logout: 1 }), { ok: 1 })
+    t.match(await line.ask({ find: 'a', $db: 'hongyan' }), { code: 13 })
+    await start()
+    t.match(await go(proof), { ok: 0, code: 18 }, 'the whole exchange replayed')
+    line.hang()
   })
   t.test('a made-up password works as printed, and hello names the mechanism', async (t) => {
     const second = await openEmbedded({ dir: t.testdir(), worker: false, listen: { host: '127.0.0.1', port: 0 } })
