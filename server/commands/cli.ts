@@ -35,6 +35,14 @@ const COMMANDS: Record<string, { summary: string; load(): Promise<Command> }> = 
     summary: 'run the embedded store by itself, check it, or copy it to another directory',
     load: async () => (await import('./store.js')).storeCommand
   },
+  export: {
+    summary: 'everything in the store, or in a MongoDB, as lines of JSON in a file',
+    load: async () => (await import('./export.js')).exportCommand
+  },
+  import: {
+    summary: 'fill an empty store, or an empty MongoDB, with such a file',
+    load: async () => (await import('./import.js')).importCommand
+  },
   keys: {
     summary: 'the key ring: print a new one, name its keys, or add a fresh one to keys.json',
     load: async () => (await import('./keys.js')).keysCommand

@@ -29,7 +29,7 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
   if (config.mongodbUri === null || config.keys === null) await mustBeWritable(config.dataDir)
   const keys =
     config.keys === null ? await loadKeys(config.dataDir) : { keyring: parseKeyLine(config.keys), made: false }
-  const embedded = config.mongodbUri === null ? await openStore(config.dataDir) : null
+  const embedded = config.mongodbUri === null ? await openStore(config.dataDir, log) : null
   const uri = config.mongodbUri ?? embedded!.uri
   let db: Connection | null = null
   try {
@@ -78,9 +78,10 @@ async function mustBelong(db: Connection, sealer: Sealer): Promise<void> {
   }
 }
 
-async function openStore(dataDir: string) {
+async function openStore(dataDir: string, log: Log) {
   try {
-    return await openEmbedded({ dir: storeDir(dataDir), worker: true })
+    const tell = (event: string, facts: Record<string, unknown>) => log.warn(facts, event)
+    return await openEmbedded({ dir: storeDir(dataDir), worker: true, log: tell })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Fault(`the store in ${storeDir(dataDir)} does not open: ${reason}`, { cause: error })

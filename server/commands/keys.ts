@@ -1,6 +1,7 @@
 import { readConfig } from '../config.js'
 import { loadKeys, newKeyLine, parseKeyLine, rotateKeys } from '../platform/keys.js'
 import { Fault, readArguments, UsageFault, type Command } from './command.js'
+import { mustBeWritable } from './data-dir.js'
 
 /** `hongyan keys`: the ring everything sealed hangs on. */
 export const keysCommand: Command = {
@@ -12,6 +13,7 @@ export const keysCommand: Command = {
       return 0
     }
     const { keys, dataDir } = readConfig(io.env)
+    if (keys === null) await mustBeWritable(dataDir)
     if (verb === 'list') {
       const { sealing } = keys === null ? (await loadKeys(dataDir)).keyring : parseKeyLine(keys)
       sealing.forEach(({ id }, index) => io.out(index === 0 ? `${id}  current` : id))

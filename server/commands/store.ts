@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { readConfig } from '../config.js'
 import { backupStore, checkStore, openEmbedded } from '../embedded/embedded.js'
@@ -8,14 +10,14 @@ import { tryPort, untilSignal } from './process.js'
 const OPTIONS = {
   listen: { type: 'string' },
   'print-uri': { type: 'boolean' },
-  password: { type: 'string' },
+  'password-file': { type: 'string' },
   data: { type: 'string' }
 } as const
 
 /** `hongyan store`: the embedded store on its own, its check and its backup. */
 export const storeCommand: Command = {
   usage:
-    'hongyan store [--listen HOST:PORT] [--password TEXT] [--print-uri] [--data DIR] | store check | store backup TO',
+    'hongyan store [--listen HOST:PORT [--password-file FILE]] [--print-uri] [--data DIR] | store check | store backup TO',
   async run(argv, io) {
     const { values, positionals } = readArguments(argv, OPTIONS, { min: 0, max: 2 })
     const { dataDir } = readConfig({ ...io.env, ...(values.data !== undefined && { HONGYAN_DATA: values.data }) })
@@ -32,23 +34,28 @@ export const storeCommand: Command = {
 
 async function run(
   dataDir: string,
-  values: { listen?: string; password?: string; 'print-uri'?: boolean },
+  values: { listen?: string; 'password-file'?: string; 'print-uri'?: boolean },
   io: Io
 ): Promise<number> {
   const listen = values.listen === undefined ? null : readAddress(values.listen)
+  const file = values['password-file']
+  if (file !== undefined && listen === null) throw new UsageFault('--password-file is for --listen')
   await mustBeWritable(dataDir)
+  const password = file === undefined ? null : await readPassword(file)
   if (listen !== null) await tryPort(listen.host, listen.port)
+  const stopped = untilSignal()
   const store = await openEmbedded({
     dir: storeDir(dataDir),
     worker: true,
+    log: (event, facts) => io.err(`${event} ${JSON.stringify(facts)}`),
     ...(listen !== null && {
-      listen: { ...listen, ...(values.password !== undefined && { password: values.password }) }
+      listen: { ...listen, ...(password !== null && { password }) }
     })
   })
   if (!store.owner) {
+    await store.close()
     throw new Fault(`the store in ${storeDir(dataDir)} is run by another process already; connect to that one`)
   }
-  const stopped = untilSignal()
   // One line and nothing else, so that a script can take it as MONGODB_URI.
   io.out(values['print-uri'] ? store.uri : `the store in ${storeDir(dataDir)} answers at ${store.uri}`)
   process.send?.({ kind: 'ready', uri: store.uri })
@@ -58,6 +65,26 @@ async function run(
   clearInterval(hold)
   await store.close()
   return 0
+}
+
+/** The password in a file of this user's, made with a fresh one when it is not there. A command line is seen by all. */
+async function readPassword(file: string): Promise<string> {
+  const path = resolve(file)
+  try {
+    await writeFile(path, `${randomBytes(24).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    const { mode } = await stat(path)
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+      throw new Fault(`${path} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`)
+    }
+    const password = (await readFile(path, 'utf8')).replace(/\r?\n$/, '')
+    if (password === '') throw new Fault(`${path} holds no password`)
+    return password
+  } catch (error) {
+    if (error instanceof Fault) throw error
+    throw new Fault(`the password file ${path} cannot be used: ${(error as Error).message}`)
+  }
 }
 
 async function check(dataDir: string, io: Io): Promise<number> {

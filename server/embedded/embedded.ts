@@ -5,9 +5,12 @@ import { Worker } from 'node:worker_threads'
 import type { Listen } from './server.js'
 import type { CheckResult } from './storage/check.js'
 import type { Durability } from './storage/env.js'
-import { findOwner, prepareDirectory } from './storage/ownership.js'
+import { prepareDirectory } from './storage/directory.js'
+import { findOwner } from './storage/ownership.js'
 import { EmbeddedStoreError } from './storage/store-error.js'
 import type { StoreErrorCode } from './storage/store-error.js'
+import { createTenure } from './tenure.js'
+import type { Own } from './tenure.js'
 import type { FromWorker } from './worker.js'
 
 export { EmbeddedStoreError } from './storage/store-error.js'
@@ -39,9 +42,9 @@ export type EmbeddedOptions = {
 /** An open store. */
 export type Embedded = {
   /** A MongoDB connection string, for mongoose, the mongodb driver and whatever speaks to MongoDB 7. */
-  uri: string
-  /** false when another process (or an earlier call) owns the directory and answers at `uri`. */
-  owner: boolean
+  readonly uri: string
+  /** false while another process (or an earlier call) owns the directory and answers at `uri`. */
+  readonly owner: boolean
   /** Ends connections, finishes writes under way and gives the directory back, within seconds. */
   close(): Promise<void>
 }
@@ -51,29 +54,38 @@ const CLOSE_MS = 6_000
 const LIMITS = { maxYoungGenerationSizeMb: 16 }
 
 /**
- * Opens the store in a directory as a MongoDB server on a unix socket of mode 0600 (Windows: TCP with a password).
+ * Opens the store in a directory as a MongoDB server on a unix socket of mode 0600 (Windows: TCP with a password). When
+ * another process has it open already, that one serves us too; once it ends, in whatever way, one of those it served
+ * opens the store in its place, under the same uri.
  * @throws EmbeddedStoreError when the directory cannot be used; its message says what to do
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const { worker = true, now, log = () => {}, listen, durability } = options
   const dir = resolvePath(options.dir)
   if (worker && now) throw new TypeError('openEmbedded: `now` needs worker: false')
-  if (!worker) {
-    // Asked for only here: a thread that has a worker do it needs neither lmdb nor the rest.
-    const { startServer } = await import('./server.js')
-    return startServer({ dir, listen, durability, now: now ?? (() => new Date()), log })
-  }
   await prepareDirectory(dir)
-  const uri = await findOwner(dir)
-  if (uri !== null) return { uri, owner: false, close: async () => {} }
-  return startWorker({ dir, listen, durability }, log)
+  return createTenure({
+    log,
+    find: () => findOwner(dir),
+    async own(like) {
+      const given = { dir, listen: listen ?? like ?? undefined, durability }
+      if (worker) return startWorker(given, log)
+      // Asked for only here: a thread that has a worker do it needs neither lmdb nor the rest.
+      const { startServer } = await import('./server.js')
+      const { uri, owner, close } = await startServer({ ...given, now: now ?? (() => new Date()), log })
+      return { uri, owner, close, lost: new Promise(() => {}) } // a thread does not outlive its own server
+    }
+  })
 }
 
-function startWorker(workerData: Record<string, unknown>, log: NonNullable<EmbeddedOptions['log']>): Promise<Embedded> {
+function startWorker(workerData: Record<string, unknown>, log: NonNullable<EmbeddedOptions['log']>): Promise<Own> {
   return new Promise((resolve, reject) => {
     const worker = newWorker(workerData)
     let ended = false
+    let closing: Promise<void> | null = null
     let onEnd = () => {}
+    let lose = () => {}
+    const lost = new Promise<void>((done) => (lose = done))
     worker.once('error', (error) => {
       log('store worker failed', { reason: error.message })
       reject(error)
@@ -81,6 +93,7 @@ function startWorker(workerData: Record<string, unknown>, log: NonNullable<Embed
     worker.once('exit', (code) => {
       ended = true
       onEnd()
+      if (closing === null) lose()
       reject(
         new EmbeddedStoreError(
           'store.not-started',
@@ -88,7 +101,7 @@ function startWorker(workerData: Record<string, unknown>, log: NonNullable<Embed
         )
       )
     })
-    const close = () =>
+    const end = () =>
       new Promise<void>((done) => {
         if (ended) return done()
         const limit = setTimeout(() => void worker.terminate(), CLOSE_MS)
@@ -99,7 +112,7 @@ function startWorker(workerData: Record<string, unknown>, log: NonNullable<Embed
         worker.ref() // or this process might end before the store has
         worker.postMessage('close')
       })
-    let closing: Promise<void> | null = null
+    const close = () => (closing ??= end())
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'log') return log(message.event, message.facts)
       if (message.kind === 'failed') {
@@ -114,8 +127,7 @@ function startWorker(workerData: Record<string, unknown>, log: NonNullable<Embed
       const { uri, owner } = message
       // A process that has nothing else to do may end; its store then needs no recovery beyond what a crash would.
       worker.unref()
-      if (!owner) void close()
-      resolve({ uri, owner, close: () => (owner ? (closing ??= close()) : Promise.resolve()) })
+      resolve({ uri, owner, close, lost })
     })
   })
 }

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { answer } from './commands/dispatch.js'
 import { createCursors } from './commands/cursors.js'
 import type { Engine } from './commands/command.js'
 import type { Durability } from './storage/env.js'
-import { claimDirectory, findOwner, prepareDirectory } from './storage/ownership.js'
-import type { Endpoint } from './storage/ownership.js'
+import { inspectDataFile } from './storage/data-file.js'
+import { keepPrivate, prepareDirectory } from './storage/directory.js'
+import { claimDirectory, findOwner } from './storage/ownership.js'
+import { openSocket } from './storage/socket.js'
+import type { Endpoint, StoreSocket } from './storage/socket.js'
 import { openStore } from './storage/store.js'
-import { EmbeddedStoreError } from './storage/store-error.js'
+import { EmbeddedStoreError, explainStoreError } from './storage/store-error.js'
 import { serveConnection } from './wire/connection.js'
 import { createScramUser } from './wire/scram.js'
 
@@ -26,14 +26,15 @@ export type ServerOptions = {
   log: (event: string, facts: Record<string, unknown>) => void
 }
 
-export type RunningServer = { uri: string; owner: boolean; close(): Promise<void> }
+/** Serves here, or another process does: then `endpoint` is where that one can be watched. */
+export type RunningServer = { uri: string; owner: boolean; endpoint: Endpoint; close(): Promise<void> }
 
 const USER = 'hongyan'
 const DATABASE = 'hongyan'
 const OPTIONS = 'directConnection=true&retryWrites=false&retryReads=false'
 const SWEEP_MS = 60_000
 const CLOSE_MS = 4_000
-const SOCKET_PATH_BYTES = 100
+const KEEP_MS = 5_000
 const ATTEMPTS = 200
 
 /**
@@ -44,8 +45,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { dir } = options
   await prepareDirectory(dir)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const uri = await findOwner(dir)
-    if (uri !== null) return { uri, owner: false, close: async () => {} }
+    const other = await findOwner(dir)
+    if (other !== null) return { ...other, owner: false, close: async () => {} }
     const server = await tryToOwn(options)
     if (server) return server
     await new Promise((resolve) => setTimeout(resolve, 5 + randomBytes(1)[0] / 8))
@@ -69,29 +70,31 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
     socket.once('close', () => sockets.delete(socket))
     accept(socket, trusted)
   }
-  const servers: Server[] = []
-  const socketPath =
-    process.platform === 'win32' ? null : await listenOnSocket(servers, (socket) => track(socket, true))
-  const port = onTcp ? await listenOnTcp(servers, onTcp, (socket) => track(socket, false)) : null
-  const tcpUri =
-    onTcp &&
-    `mongodb://${USER}:${encodeURIComponent(password)}@${onTcp.host}:${port}/${DATABASE}?authSource=admin&authMechanism=SCRAM-SHA-256&${OPTIONS}`
-  const socketUri = socketPath && `mongodb://${encodeURIComponent(socketPath)}/${DATABASE}?${OPTIONS}`
-  const endpoint: Endpoint = socketPath ? { path: socketPath } : { host: onTcp!.host, port: port! }
-
+  let socket: StoreSocket | null = null
+  let server: Server | null = null
   const leave = async () => {
-    for (const server of servers) server.close()
-    for (const socket of sockets) socket.destroy()
-    if (socketPath) await rm(dirname(socketPath), { recursive: true, force: true })
+    server?.close()
+    for (const each of sockets) each.destroy()
+    await socket?.close()
   }
   let claim: Awaited<ReturnType<typeof claimDirectory>> = null
   let engine: Engine
+  let port = 0
   try {
-    claim = await claimDirectory(dir, endpoint, (socketUri || tcpUri) as string)
+    if (process.platform !== 'win32') socket = await openSocket(dir, (each) => track(each, true))
+    if (onTcp) {
+      server = await listenOnTcp(onTcp, (each) => track(each, false))
+      port = (server.address() as AddressInfo).port
+    }
+    claim = await claimDirectory(dir, socket ? { path: socket.path() } : { host: onTcp!.host, port }).catch((error) => {
+      throw explainStoreError(dir, error)
+    })
     if (!claim) {
       await leave()
       return null
     }
+    if (await socket?.taken()) throw new EmbeddedStoreError('store.in-use', heldUnsaid(dir, socket!.stable))
+    inspectDataFile(dir)
     const store = openStore(dir, options)
     engine = {
       store,
@@ -100,6 +103,7 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
       startedAt: store.now(),
       log
     }
+    await keepPrivate(dir)
     await store.indexes.giveUpUnfinished()
   } catch (error) {
     await claim?.release().catch(() => {})
@@ -107,68 +111,76 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
     throw error
   }
 
+  const held = claim
   let nextId = 0
-  accept = (socket, trusted) =>
-    serveConnection(socket, {
+  accept = (each, trusted) =>
+    serveConnection(each, {
       id: ++nextId,
       trusted: trusted || user === null,
       answer: (request, session) => answer(engine, request, session),
       log
     })
-  for (const socket of sockets) accept(socket, socketPath !== null && socket.remotePort === undefined)
+  for (const each of sockets) accept(each, socket !== null && each.remotePort === undefined)
   const sweeping = setInterval(() => {
     engine.cursors.expire()
     engine.store.sweep().catch((error) => log('sweep failed', { reason: String(error) }))
   }, SWEEP_MS)
   sweeping.unref()
   engine.store.indexes.clear().catch((error) => log('clearing failed', { reason: String(error) }))
-  await claim.ready()
+  const keeping = setInterval(() => void socket?.keep().catch(() => {}), KEEP_MS)
+  keeping.unref()
 
-  const held = claim
+  const tcpUri =
+    onTcp &&
+    `mongodb://${USER}:${encodeURIComponent(password)}@${hostInUri(onTcp.host)}:${port}/${DATABASE}?authSource=admin&authMechanism=SCRAM-SHA-256&${OPTIONS}`
+  const socketUri = socket && `mongodb://${encodeURIComponent(socket.stable)}/${DATABASE}?${OPTIONS}`
+  let endpoint: Endpoint = socket ? { path: socket.path() } : { host: onTcp!.host, port }
   let closing: Promise<void> | null = null
   const close = async () => {
     clearInterval(sweeping)
-    await held.leaving().catch(() => {}) // a directory removed under our feet needs no notice
-    accept = (socket) => socket.destroy() // the socket itself stays until the store is closed: it says that we are still here
-    for (const socket of sockets) socket.destroy()
+    clearInterval(keeping)
+    await socket?.retreat().catch(() => {})
+    if (socket) endpoint = { path: socket.path() }
+    await held.leaving(endpoint).catch(() => {}) // a directory removed under our feet needs no notice
+    accept = (each) => each.destroy() // the socket itself stays until the store is closed: it says that we are still here
+    for (const each of sockets) each.destroy()
     await withLimit(engine.store.close(), CLOSE_MS)
     await held.release()
     await leave()
   }
-  return { uri: (onTcp ? tcpUri : socketUri) as string, owner: true, close: () => (closing ??= close()) }
+  try {
+    await socket?.publish()
+    if (socket) endpoint = { path: socket.path() }
+    await held.ready(endpoint, (socketUri ?? tcpUri) as string)
+  } catch (error) {
+    await close()
+    throw explainStoreError(dir, error)
+  }
+  return {
+    uri: (onTcp ? tcpUri : socketUri) as string,
+    owner: true,
+    endpoint,
+    close: () => (closing ??= close())
+  }
 }
 
-async function listenOnSocket(servers: Server[], accept: (socket: Socket) => void): Promise<string> {
-  let base = tmpdir()
-  const name = `hongyan-${randomBytes(6).toString('hex')}`
-  if (Buffer.byteLength(join(base, name, 's.sock')) > SOCKET_PATH_BYTES) base = '/tmp'
-  // The directory is the caller's alone, so that nobody connects before the socket's own mode is set.
-  const dir = join(base, name)
-  await mkdir(dir, { mode: 0o700 })
-  const path = join(dir, 's.sock') // the driver knows a socket by this ending
+const heldUnsaid = (dir: string, path: string) =>
+  `The store in ${dir} is held by a process that answers at ${path}, although its owner-….json is gone. Stop that process and start again.`
+
+/** IPv6 addresses stand in brackets. */
+const hostInUri = (host: string) => (host.includes(':') ? `[${host}]` : host)
+
+async function listenOnTcp(listen: Listen, accept: (socket: Socket) => void): Promise<Server> {
   const server = createServer(accept)
-  await listening(server, { path })
-  servers.push(server)
-  await chmod(path, 0o600)
-  return path
-}
-
-async function listenOnTcp(servers: Server[], listen: Listen, accept: (socket: Socket) => void): Promise<number> {
-  const server = createServer(accept)
-  await listening(server, { host: listen.host, port: listen.port })
-  servers.push(server)
-  return (server.address() as AddressInfo).port
-}
-
-function listening(server: Server, where: { path: string } | { host: string; port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(where, () => {
+    server.listen({ host: listen.host, port: listen.port }, () => {
       server.off('error', reject)
       server.on('error', () => {}) // a refused connection is not the end of the server
       resolve()
     })
   })
+  return server
 }
 
 async function withLimit(work: Promise<void>, ms: number): Promise<void> {

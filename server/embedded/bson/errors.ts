@@ -33,20 +33,25 @@ const NAMES: Record<number, string> = {
   85: 'IndexOptionsConflict',
   86: 'IndexKeySpecsConflict',
   115: 'CommandNotSupported',
+  123: 'NotAReplicaSet',
   146: 'ExceededMemoryLimit',
   165: 'ViewDepthLimitExceeded',
   166: 'CommandNotSupportedOnView',
   168: 'InvalidPipelineOperator',
   171: 'CannotIndexParallelArrays',
+  181: 'AmbiguousIndexKeyPattern',
   197: 'InvalidIndexSpecificationOption',
   241: 'ConversionFailure',
   263: 'OperationNotSupportedInTransaction',
   285: 'QueryFeatureNotAllowed',
   292: 'QueryExceededMemoryLimitNoDiskUseAllowed',
+  322: 'APIVersionError',
+  323: 'APIStrictError',
   352: 'UnsupportedOpQueryCommand',
   10334: 'BSONObjectTooLarge',
   11000: 'DuplicateKey',
-  17419: 'Location17419'
+  13113: 'MergeStageNoMatchingDocument',
+  14031: 'OutOfDiskSpace'
 }
 
 /**

@@ -97,10 +97,11 @@ function leaf(path: string, test: ValueTest, whole = false): Test {
   }
 }
 
-function compile(node: FilterNode, env: Env): Test {
+// `element`: the filter is about one value of an array, which is not walked into should it be an array itself.
+function compile(node: FilterNode, env: Env, element = false): Test {
   switch (node.op) {
     case 'and': {
-      const tests = node.children.map((child) => compile(child, env))
+      const tests = node.children.map((child) => compile(child, env, element))
       if (tests.length === 1) return tests[0]!
       return (source) => {
         for (const test of tests) if (!test(source)) return false
@@ -109,7 +110,7 @@ function compile(node: FilterNode, env: Env): Test {
     }
     case 'or':
     case 'nor': {
-      const tests = node.children.map((child) => compile(child, env))
+      const tests = node.children.map((child) => compile(child, env, element))
       const found = node.op === 'or'
       return (source) => {
         for (const test of tests) if (test(source)) return found
@@ -117,7 +118,7 @@ function compile(node: FilterNode, env: Env): Test {
       }
     }
     case 'not': {
-      const test = compile(node.child, env)
+      const test = compile(node.child, env, element)
       return (source) => !test(source)
     }
     case 'expr': {
@@ -126,8 +127,8 @@ function compile(node: FilterNode, env: Env): Test {
       return (source) => isTruthy(expression({ root: asDoc(source), vars }))
     }
     case 'elemMatch': {
-      const child = compile(node.child, env)
-      const element = node.value
+      const child = compile(node.child, env, node.value)
+      const matches = node.value
         ? (item: Value) => child(new Map([['', item]]))
         : (item: Value) => (isDoc(item) ? child(item) : Array.isArray(item) && child(arrayAsDoc(item)))
       return leaf(
@@ -135,7 +136,7 @@ function compile(node: FilterNode, env: Env): Test {
         (value) => {
           if (!Array.isArray(value)) return false
           for (let i = 0; i < value.length; i++)
-            if (element(value[i]!)) {
+            if (matches(value[i]!)) {
               tracked = i
               return true
             }
@@ -146,14 +147,15 @@ function compile(node: FilterNode, env: Env): Test {
     }
     case 'cmp': {
       if (node.cmp === '$ne' || node.cmp === '$nin') {
-        const test = leaf(node.path, elementTest(node.cmp === '$ne' ? '$eq' : '$in', node.value))
+        const test = leaf(node.path, elementTest(node.cmp === '$ne' ? '$eq' : '$in', node.value), element)
         return (source) => !test(source)
       }
       if (node.cmp === '$exists' && node.value === false) {
         const test = leaf(node.path, elementTest('$exists', true), true)
         return (source) => !test(source)
       }
-      return leaf(node.path, elementTest(node.cmp, node.value), node.cmp === '$size' || node.cmp === '$exists')
+      const whole = element || node.cmp === '$size' || node.cmp === '$exists'
+      return leaf(node.path, elementTest(node.cmp, node.value), whole)
     }
   }
 }

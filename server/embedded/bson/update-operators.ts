@@ -5,8 +5,9 @@ import { compileFilter } from './match.js'
 import { getPath } from './path.js'
 import { show } from './show.js'
 import { compileSort } from './sort.js'
+import { timestampOf } from './timestamp.js'
 import { pathSegments, type Leaf, type UpdateContext } from './update-tree.js'
-import { BSONRegExp, isDoc, isNumber, Timestamp, toInteger, toNumber, typeName } from './value.js'
+import { BSONRegExp, isDoc, isNumber, toInteger, toNumber, typeName } from './value.js'
 import type { Value } from './value.js'
 
 const idOf = ({ original }: UpdateContext) => `{_id: ${show(original.get('_id'))}}`
@@ -33,7 +34,7 @@ function arithmetic(name: '$inc' | '$mul', operand: Value, path: string): Leaf {
 }
 
 function currentDate(operand: Value, now: Date): Leaf {
-  const stamp = () => new Timestamp({ t: Math.floor(now.getTime() / 1000), i: 1 })
+  const stamp = () => timestampOf(now)
   if (typeof operand === 'boolean') return leaf(() => now)
   if (isDoc(operand) && operand.size === 1 && operand.has('$type')) {
     const kind = operand.get('$type')

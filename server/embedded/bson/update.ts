@@ -5,6 +5,7 @@ import { badValue, failedToParse, MongoError } from './errors.js'
 import type { FilterNode } from './filter-node.js'
 import { compileFilter, type Filter } from './match.js'
 import { show } from './show.js'
+import { withTimestamps } from './timestamp.js'
 import { leavesOf, type Placed } from './update-operators.js'
 import { addLeaf, applyNode, emptyNode, sortTree, type UpdateNode } from './update-tree.js'
 import { BSONRegExp, isDoc, type Doc, type Value } from './value.js'
@@ -163,7 +164,7 @@ function replacement(update: Doc, options: UpdateOptions): Updater {
       const next: Doc = new Map()
       const given = update.get('_id') ?? id
       if (given !== undefined) next.set('_id', given) // stored first, wherever the replacement had it
-      for (const [name, value] of update) next.set(name, value)
+      for (const [name, value] of withTimestamps(update, options.now)) next.set(name, value)
       guardId(
         doc,
         next,
@@ -183,11 +184,15 @@ function pipeline(stages: Doc[], options: UpdateOptions): Updater {
     positional: false,
     fields: null,
     apply(doc) {
-      const next = run(doc)
-      guardId(doc, next, (given) =>
-        given === undefined
-          ? "After applying the update, the (immutable) field '_id' was removed"
-          : `After applying the update, the (immutable) field '_id' was found to have been altered to _id: ${show(given)}`
+      const made = run(doc)
+      const id = doc.get('_id')
+      // A pipeline that leaves the _id out leaves it as it was: $replaceWith need not name it.
+      const next = id !== undefined && !made.has('_id') ? new Map([['_id', id], ...made]) : made
+      guardId(
+        doc,
+        next,
+        (given) =>
+          `After applying the update, the (immutable) field '_id' was found to have been altered to _id: ${show(given)}`
       )
       return identicalValues(doc, next) ? { doc, changed: false } : { doc: next, changed: true }
     }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Tail } from '../aggregate/pipeline.js'
 import { decode, encode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
@@ -9,6 +8,7 @@ import { show } from '../bson/show.js'
 import { compileUpdate } from '../bson/update.js'
 import type { CollectionEntry, IndexEntry } from '../storage/catalog.js'
 import type { Pause, Store } from '../storage/store.js'
+import { pause } from './pause.js'
 import { evaluate, firstMatch } from './query.js'
 import type { Command, Engine } from './command.js'
 import { runStatements, updateFound, withId } from './write.js'
@@ -27,28 +27,29 @@ export async function writeTail(
   results: Iterable<Doc | Pause>
 ): Promise<void> {
   const db = tail.db ?? command.db
-  if (tail.stage === '$out') return replaceCollection(store, db, tail.collection, results)
+  if (tail.stage === '$out') return replaceCollection(store, db, tail.collection, results, command.deadline)
   const on = tail.on
   const target = store.catalog.find(db, tail.collection)
   if (!hasUnique(target, on)) throw new MongoError(51183, 'Cannot find index to verify that join fields will be unique')
-  await writeBatches(store, results, (doc) => mergeOne(store, command, db, tail, doc))
+  await writeBatches(store, results, (doc) => mergeOne(store, command, db, tail, doc), command.deadline)
 }
 
 async function writeBatches(
   store: Store,
   results: Iterable<Doc | Pause>,
-  statement: (doc: Doc) => Statement
+  statement: (doc: Doc) => Statement,
+  deadline: number
 ): Promise<void> {
   let batch: Statement[] = []
   const flush = async () => {
-    const { errors } = await runStatements(store, batch, true)
+    const { errors } = await runStatements(store, batch, true, deadline)
     if (errors.length > 0) throw errors[0].error
     batch = []
     store.env.refresh()
   }
   for (const doc of results) {
     if (typeof doc === 'symbol') {
-      await turn()
+      await pause(deadline)
       continue
     }
     batch.push(statement(doc))
@@ -62,7 +63,8 @@ async function replaceCollection(
   store: Store,
   db: string,
   name: string,
-  results: Iterable<Doc | Pause>
+  results: Iterable<Doc | Pause>,
+  deadline: number
 ): Promise<void> {
   const draft = `tmp.agg_out.${randomBytes(8).toString('hex')}`
   await store.env.write(() => {
@@ -73,7 +75,7 @@ async function replaceCollection(
     }
   })
   try {
-    await writeBatches(store, results, (doc) => () => insertOne(store, store.ensure(db, draft), doc))
+    await writeBatches(store, results, (doc) => () => insertOne(store, store.ensure(db, draft), doc), deadline)
     await store.env.write(() => {
       const old = store.catalog.find(db, name)
       if (old) store.catalog.remove(old)

@@ -10,7 +10,7 @@ import type { CollectionEntry } from '../storage/catalog.js'
 import type { Pause, Query } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
 import { writeTail } from './aggregate-tail.js'
-import { collectionOf, docField, docsField, flagField, hintField, refuseCollation, wholeField } from './command.js'
+import { collectionOf, cursorField, docsField, flagField, hintField, refuseCollation } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
 import { countMatches } from './count.js'
 import { compileOrder, letField, MEMORY_LIMIT, select } from './query.js'
@@ -19,7 +19,7 @@ type Variables = { now: Date; let?: Doc }
 
 async function aggregate(engine: Engine, command: Command): Promise<Reply> {
   const { store, cursors } = engine
-  const { body, db, now } = command
+  const { body, db, now, deadline } = command
   if (isNumber(body.get('aggregate'))) {
     throw new MongoError(73, 'no stage of this store reads a whole database: {aggregate: 1} is not supported')
   }
@@ -28,10 +28,9 @@ async function aggregate(engine: Engine, command: Command): Promise<Reply> {
   if (flagField(body, 'aggregate.explain', false)) {
     throw new MongoError(72, 'the aggregate option explain is not supported by this store: use the explain command')
   }
-  const cursor = docField(body, 'aggregate.cursor')
-  if (!cursor)
+  const batchSize = cursorField(body, 'aggregate.cursor')
+  if (!body.has('cursor'))
     throw new MongoError(9, "The 'cursor' option is required, except for aggregate with the explain argument")
-  const batchSize = wholeField(cursor, 'cursor.batchSize')
   const variables = { now, let: letField(command, 'aggregate.let') }
   const namespace = `${db}.${collection}`
   const stages = stagesOf(body)
@@ -39,7 +38,7 @@ async function aggregate(engine: Engine, command: Command): Promise<Reply> {
   const entry = store.catalog.find(db, collection)
   const { pipeline, source, examined, selection } = planPipeline(engine, db, entry, stages, variables, hintField(body))
   if (entry && countsOnly(selection.rest)) {
-    const n = await countMatches(store, entry, { ...selection, pauses: true }, Infinity, examined)
+    const n = await countMatches(store, entry, { ...selection, pauses: true }, Infinity, examined, deadline)
     return cursors.start(namespace, countDoc(selection.rest[0], n).values(), { batchSize })
   }
   const results = pipeline.run(source)
@@ -47,7 +46,7 @@ async function aggregate(engine: Engine, command: Command): Promise<Reply> {
     await writeTail(engine, command, collection, pipeline.tail, results)
     return cursors.start(namespace, [].values(), { batchSize })
   }
-  return cursors.start(namespace, encodeAll(results), { batchSize })
+  return cursors.start(namespace, encodeAll(results), { batchSize, deadline })
 }
 
 /** @throws MongoError 40414, 14 or 40323 */
@@ -86,13 +85,14 @@ export function planPipeline(
   const sorted = order !== null && selected !== null && selected.ordered
   if (sorted) rest = rest.slice(1)
   const pipeline = compilePipeline(rest, contextOf(engine, db, variables))
-  const found = entry && selected ? store.matches(entry, query, selected.plan, examined) : []
+  const make = documentsOf(pipeline.fields)
+  const source = entry && selected ? store.gather(entry, query, selected.plan, examined, make) : []
   return {
     pipeline,
     plan: selected?.plan ?? null,
     examined,
     selection: { filter, hint, rest },
-    source: documents(found, pipeline.fields)
+    source
   }
 }
 
@@ -105,20 +105,13 @@ function contextOf({ store }: Engine, db: string, variables: Variables): Aggrega
       const entry = store.catalog.find(db, name)
       if (!entry) return []
       const query: Query = { filter, pauses: true }
-      return documents(store.matches(entry, query, store.plan(entry, query), { keys: 0, documents: 0 }), undefined)
+      return store.gather(entry, query, store.plan(entry, query), { keys: 0, documents: 0 }, documentsOf(undefined))
     }
   }
 }
 
-function* documents(
-  found: Iterable<{ raw: Buffer } | Pause>,
-  fields: ReadonlySet<string> | undefined
-): Generator<Doc | Pause> {
-  for (const one of found) {
-    if (typeof one === 'symbol') yield one
-    else yield fields ? decodeFields(one.raw, fields) : decode(one.raw)
-  }
-}
+const documentsOf = (fields: ReadonlySet<string> | undefined) => (raw: Buffer) =>
+  fields ? decodeFields(raw, fields) : decode(raw)
 
 function* encodeAll(docs: Iterable<Doc | Pause>): Generator<Uint8Array | Pause> {
   for (const doc of docs) yield typeof doc === 'symbol' ? doc : encode(doc)

@@ -5,10 +5,12 @@ import { MongoError } from '../bson/errors.js'
 import { compileFilter } from '../bson/match.js'
 import { Binary, isDoc, isTruthy } from '../bson/value.js'
 import { decode } from '../bson/document.js'
-import type { CollectionEntry } from '../storage/catalog.js'
+import type { CollectionEntry, IndexEntry } from '../storage/catalog.js'
 import { checkCollection } from '../storage/check.js'
+import { prefixKey } from '../storage/records.js'
+import type { Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
-import { collectionOf, docField, flagField, refuseCollation, wholeField } from './command.js'
+import { collectionOf, cursorField, docField, flagField, refuseCollation, wholeField } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
 import { indexDoc } from './indexes.js'
 
@@ -21,7 +23,12 @@ const CREATE_REFUSED = [
   'validator',
   'changeStreamPreAndPostImages',
   'encryptedFields',
-  'expireAfterSeconds'
+  'expireAfterSeconds',
+  'size',
+  'max',
+  'storageEngine',
+  'indexOptionDefaults',
+  'temp'
 ]
 
 async function create({ store }: Engine, command: Command): Promise<Reply> {
@@ -33,6 +40,8 @@ async function create({ store }: Engine, command: Command): Promise<Reply> {
     const empty = value === undefined || value === false || (isDoc(value) && value.size === 0)
     if (!empty) throw new MongoError(72, `the create option ${option} is not supported by this store`)
   }
+  if (body.get('autoIndexId') === false)
+    throw new MongoError(72, 'a collection without an index on _id is not supported by this store')
   return store.env.write((): Reply => {
     if (store.catalog.find(db, collection))
       throw new MongoError(48, `Collection already exists. NS: ${db}.${collection}`)
@@ -78,7 +87,7 @@ async function listCollections({ store, cursors }: Engine, command: Command): Pr
   const { body, db, now } = command
   const filter = compileFilter(docField(body, 'listCollections.filter') ?? new Map(), { now })
   const nameOnly = flagField(body, 'listCollections.nameOnly', false)
-  const batch = docField(body, 'listCollections.cursor')
+  const batchSize = cursorField(body, 'listCollections.cursor')
   const documents = store.catalog
     .all()
     .filter((entry) => entry.db === db)
@@ -101,8 +110,7 @@ async function listCollections({ store, cursors }: Engine, command: Command): Pr
     })
     .filter((doc) => filter.test(doc))
     .map(encode)
-  const batchSize = batch && wholeField(batch, 'cursor.batchSize')
-  return cursors.start(`${db}.$cmd.listCollections`, documents.values(), { batchSize: batchSize ?? undefined })
+  return cursors.start(`${db}.$cmd.listCollections`, documents.values(), { batchSize })
 }
 
 function listDatabases({ store }: Engine, { body, now }: Command): Reply {
@@ -129,11 +137,49 @@ function listDatabases({ store }: Engine, { body, now }: Command): Reply {
   }
 }
 
-function dbStats({ store }: Engine, { db, body }: Command): Reply {
-  const scale = wholeField(body, 'dbStats.scale') ?? 1
+const COUNTED_KEYS = 10_000
+const MEASURED_KEYS = 1_000
+/** What lmdb keeps beside a key and its value. */
+const NODE_BYTES = 8
+
+/**
+ * About how many bytes an index takes: its first keys are measured, and beyond COUNTED_KEYS every document is taken to have
+ * one, because counting them all would hold everyone up.
+ */
+function indexBytes({ env }: Store, entry: CollectionEntry, index: IndexEntry): number {
+  const range = { start: prefixKey(index.id), end: prefixKey(index.id + 1) }
+  const counted = env.idx.getKeysCount({ ...range, limit: COUNTED_KEYS })
+  let measured = 0
+  let bytes = 0
+  for (const key of env.idx.getKeys({ ...range, limit: MEASURED_KEYS }) as Iterable<Buffer>) {
+    measured++
+    bytes += key.length + NODE_BYTES + (index.unique ? 6 : 1)
+  }
+  if (measured === 0) return 0
+  return Math.round((bytes / measured) * (counted < COUNTED_KEYS ? counted : Math.max(counted, entry.count)))
+}
+
+function sizesOf(store: Store, entry: CollectionEntry): Record<string, number> {
+  return Object.fromEntries(entry.indexes.map((index) => [index.name, indexBytes(store, entry, index)]))
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, one) => total + one, 0)
+
+/** `scale`: what sizes are divided by. @throws MongoError 51024 */
+function scaleOf({ name, body }: Command): number {
+  const scale = wholeField(body, `${name}.scale`) ?? 1
+  if (scale < 1) throw new MongoError(51024, `BSON field 'scale' value must be >= 1, actual value '${scale}'`)
+  return scale
+}
+
+function dbStats({ store }: Engine, command: Command): Reply {
+  const { db } = command
+  const scale = scaleOf(command)
+  store.env.refresh()
   const entries = store.catalog.all().filter((entry) => entry.db === db)
-  const objects = entries.reduce((sum, entry) => sum + entry.count, 0)
-  const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0)
+  const objects = sum(entries.map((entry) => entry.count))
+  const bytes = sum(entries.map((entry) => entry.bytes))
+  const indexSize = sum(entries.flatMap((entry) => Object.values(sizesOf(store, entry))))
   return {
     db,
     collections: entries.length,
@@ -142,17 +188,20 @@ function dbStats({ store }: Engine, { db, body }: Command): Reply {
     avgObjSize: objects > 0 ? bytes / objects : 0,
     dataSize: bytes / scale,
     storageSize: bytes / scale,
-    indexes: entries.reduce((sum, entry) => sum + entry.indexes.length, 0),
-    indexSize: 0,
-    totalSize: bytes / scale,
+    indexes: sum(entries.map((entry) => entry.indexes.length)),
+    indexSize: indexSize / scale,
+    totalSize: (bytes + indexSize) / scale,
     scaleFactor: scale
   }
 }
 
 function collStats({ store }: Engine, command: Command): Reply {
   const collection = collectionOf(command)
-  const scale = wholeField(command.body, 'collStats.scale') ?? 1
+  const scale = scaleOf(command)
+  store.env.refresh()
   const entry = store.catalog.find(command.db, collection)
+  const sizes = Object.entries(entry ? sizesOf(store, entry) : {})
+  const indexSize = sum(sizes.map(([, size]) => size))
   return {
     ns: `${command.db}.${collection}`,
     size: (entry?.bytes ?? 0) / scale,
@@ -161,8 +210,9 @@ function collStats({ store }: Engine, command: Command): Reply {
     storageSize: (entry?.bytes ?? 0) / scale,
     capped: false,
     nindexes: entry?.indexes.length ?? 0,
-    indexSizes: Object.fromEntries((entry?.indexes ?? []).map((index) => [index.name, 0])),
-    totalIndexSize: 0,
+    indexSizes: Object.fromEntries(sizes.map(([name, size]) => [name, size / scale])),
+    totalIndexSize: indexSize / scale,
+    totalSize: ((entry?.bytes ?? 0) + indexSize) / scale,
     scaleFactor: scale
   }
 }
@@ -218,18 +268,7 @@ async function backup({ store }: Engine, { body }: Command): Promise<Reply> {
 export const collectionCommands: Record<string, CommandSpec> = {
   create: {
     run: create,
-    fields: [
-      ...CREATE_REFUSED,
-      'collation',
-      'validationLevel',
-      'validationAction',
-      'storageEngine',
-      'indexOptionDefaults',
-      'size',
-      'max',
-      'autoIndexId',
-      'temp'
-    ]
+    fields: [...CREATE_REFUSED, 'collation', 'validationLevel', 'validationAction', 'autoIndexId']
   },
   drop: { run: drop, fields: [] },
   dropDatabase: { run: dropDatabase, fields: [] },

@@ -27,6 +27,8 @@ export type Command = {
   session: Session
   /** `$$NOW` of this command. */
   now: Date
+  /** When `maxTimeMS` ends it, by `performance.now()`. */
+  deadline: number
 }
 
 export type Handler = (engine: Engine, command: Command) => Reply | Promise<Reply>
@@ -106,6 +108,15 @@ export function countField(body: Doc, path: string): number | undefined {
     )
   }
   return value
+}
+
+/** `cursor`: how many documents the first batch may hold; undefined when it does not say. @throws MongoError 14, 40415, 51024 */
+export function cursorField(body: Doc, path: string): number | undefined {
+  const cursor = docField(body, path)
+  for (const name of cursor?.keys() ?? []) {
+    if (name !== 'batchSize') throw new MongoError(40415, `BSON field 'cursor.${name}' is an unknown field.`)
+  }
+  return cursor && countField(cursor, 'cursor.batchSize')
 }
 
 /** `hint`: an index's name or its keys. @throws MongoError 9 */

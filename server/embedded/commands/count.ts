@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { decodeFields, encode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { memoryExceeded, MongoError } from '../bson/errors.js'
@@ -12,6 +11,7 @@ import type { Query, Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
 import { collectionOf, hintField, refuseCollation, textField, wholeField } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
+import { pause } from './pause.js'
 import { MEMORY_LIMIT } from './query.js'
 import { parseFilter } from './write.js'
 
@@ -21,7 +21,8 @@ export async function countMatches(
   entry: CollectionEntry,
   query: Query,
   most: number,
-  examined: Examined
+  examined: Examined,
+  deadline: number
 ): Promise<number> {
   const { node } = query.filter
   if (node.op === 'and' && node.children.length === 0 && !query.hint) return Math.min(entry.count, most)
@@ -29,11 +30,11 @@ export async function countMatches(
   const numbers: Iterable<unknown> =
     plan.kind === 'index' && plan.exact
       ? countEntries(store.env, plan, examined)
-      : store.matches(entry, query, plan, examined)
+      : store.gather(entry, query, plan, examined, () => 1)
   let count = 0
   for (const item of numbers) {
     if (typeof item === 'symbol') {
-      await turn()
+      await pause(deadline)
       continue
     }
     count += typeof item === 'number' ? item : 1
@@ -55,12 +56,19 @@ async function count({ store }: Engine, command: Command): Promise<Reply> {
   const entry = store.catalog.find(db, collection)
   if (!entry) return { n: 0 }
   const most = limit > 0 ? skip + limit : Infinity
-  const n = await countMatches(store, entry, { filter, hint, pauses: true }, most, { keys: 0, documents: 0 })
+  const n = await countMatches(
+    store,
+    entry,
+    { filter, hint, pauses: true },
+    most,
+    { keys: 0, documents: 0 },
+    command.deadline
+  )
   return { n: Math.max(0, n - skip) }
 }
 
 async function distinct({ store }: Engine, command: Command): Promise<Reply> {
-  const { body, db, now } = command
+  const { body, db, now, deadline } = command
   const collection = collectionOf(command)
   refuseCollation(body)
   const key = textField(body, 'distinct.key')
@@ -77,12 +85,14 @@ async function distinct({ store }: Engine, command: Command): Promise<Reply> {
   if (entry) {
     const segments = segmentsOf(key)
     const fields = new Set([segments[0]])
-    for (const found of store.matches(entry, query, store.plan(entry, query), { keys: 0, documents: 0 })) {
-      if (typeof found === 'symbol') {
-        await turn()
+    const plan = store.plan(entry, query)
+    const read = (raw: Buffer) => decodeFields(raw, fields)
+    for (const doc of store.gather(entry, query, plan, { keys: 0, documents: 0 }, read)) {
+      if (typeof doc === 'symbol') {
+        await pause(deadline)
         continue
       }
-      gather(decodeFields(found.raw, fields), segments, 0, (value) => {
+      gather(doc, segments, 0, (value) => {
         const name = Buffer.from(encodeKey([value], [1])).toString('latin1')
         if (values.has(name)) return
         values.set(name, value)

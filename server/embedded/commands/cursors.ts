@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { setImmediate as turn } from 'node:timers/promises'
 import { MongoError } from '../bson/errors.js'
 import type { Env } from '../storage/env.js'
 import type { Pause } from '../storage/store.js'
 import { Raw, RawArray } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
+import { pause } from './pause.js'
 
 /** How long a cursor may lie unused; MongoDB's own default. */
 const IDLE_MS = 10 * 60_000
@@ -22,6 +22,8 @@ type Cursor = {
   ahead: Uint8Array | null
   usedAt: number
   eternal: boolean
+  /** Milliseconds of work left by the `maxTimeMS` it was opened with. */
+  budgetMs: number
 }
 
 export type Cursors = ReturnType<typeof createCursors>
@@ -30,10 +32,11 @@ export type Cursors = ReturnType<typeof createCursors>
 export function createCursors(env: Env, monotonic: () => number) {
   const open = new Map<bigint, Cursor>()
 
-  /** Takes up to `limit` documents; resolves whether there may be more. */
+  /** Takes up to `limit` documents; resolves whether there may be more. @throws MongoError 50 when the time is up */
   async function take(cursor: Cursor, limit: number, batch: Uint8Array[]): Promise<boolean> {
     let bytes = 0
     env.refresh()
+    const until = performance.now() + cursor.budgetMs
     while (batch.length < limit) {
       let document = cursor.ahead
       cursor.ahead = null
@@ -41,7 +44,7 @@ export function createCursors(env: Env, monotonic: () => number) {
         const next = cursor.results.next()
         if (next.done) return false
         if (typeof next.value === 'symbol') {
-          await turn()
+          await pause(until)
           env.refresh()
           continue
         }
@@ -66,7 +69,7 @@ export function createCursors(env: Env, monotonic: () => number) {
     async start(
       namespace: string,
       results: Results,
-      options: { batchSize?: number; single?: boolean; eternal?: boolean }
+      options: { batchSize?: number; single?: boolean; eternal?: boolean; deadline?: number }
     ): Promise<Reply> {
       const cursor: Cursor = {
         id: 0n,
@@ -74,12 +77,14 @@ export function createCursors(env: Env, monotonic: () => number) {
         results,
         ahead: null,
         usedAt: monotonic(),
-        eternal: options.eternal ?? false
+        eternal: options.eternal ?? false,
+        budgetMs: (options.deadline ?? Infinity) - performance.now()
       }
       const batch: Uint8Array[] = []
       let more = await take(cursor, options.batchSize ?? FIRST_BATCH, batch)
       // One look ahead spares the client an empty answer.
       if (more && !cursor.ahead && batch.length > 0) more = await lookAhead(cursor)
+      cursor.budgetMs = (options.deadline ?? Infinity) - performance.now()
       if (options.single) more = false
       if (more) {
         cursor.id = (randomBytes(8).readBigUInt64LE() & 0x7fffffffffffffffn) | 1n
@@ -99,9 +104,11 @@ export function createCursors(env: Env, monotonic: () => number) {
         )
       }
       open.delete(id) // two at once on one cursor would take each other's documents
+      const started = performance.now()
       const batch: Uint8Array[] = []
       let more = await take(cursor, batchSize ?? Number.MAX_SAFE_INTEGER, batch)
       if (more && !cursor.ahead) more = await lookAhead(cursor)
+      cursor.budgetMs -= performance.now() - started
       cursor.usedAt = monotonic()
       if (more) open.set(id, cursor)
       return reply(cursor, 'nextBatch', batch, more)

@@ -2,7 +2,7 @@ import { decode } from '../bson/document.js'
 import type { Doc } from '../bson/document.js'
 import type { Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
-import { collectionOf, hintField, refuseCollation } from './command.js'
+import { collectionOf, docField, hintField, refuseCollation } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
 import { firstMatch, letField, select } from './query.js'
 import {
@@ -11,6 +11,7 @@ import {
   isOrdered,
   parseFilter,
   prepared,
+  requireFields,
   runStatements,
   statementsOf,
   writeErrors
@@ -20,16 +21,24 @@ import type { Statement } from './write.js'
 async function remove(engine: Engine, command: Command): Promise<Reply> {
   const collection = collectionOf(command)
   const vars = letField(command, 'delete.let')
-  const statements = statementsOf(command, 'deletes').map((spec) =>
-    prepared(() => statementOf(engine.store, command, collection, spec, vars))
-  )
-  const outcome = await runStatements(engine.store, statements, isOrdered(command))
+  const specs = statementsOf(command, 'deletes')
+  specs.forEach(checkStatement)
+  const statements = specs.map((spec) => prepared(() => statementOf(engine.store, command, collection, spec, vars)))
+  const outcome = await runStatements(engine.store, statements, isOrdered(command), command.deadline)
   return { n: outcome.n, ...writeErrors(outcome) }
 }
 
-function statementOf(store: Store, command: Command, collection: string, spec: Doc, vars: Doc | undefined): Statement {
+/** What is wrong with the form of one statement refuses the whole command. @throws MongoError */
+function checkStatement(spec: Doc): void {
   checkFields(spec, 'delete.deletes', ['q', 'limit', 'hint', 'collation'])
+  requireFields(spec, 'delete.deletes', ['q', 'limit'])
+  docField(spec, 'delete.deletes.q')
+  isOne(spec.get('limit'))
+  hintField(spec)
   refuseCollation(spec)
+}
+
+function statementOf(store: Store, command: Command, collection: string, spec: Doc, vars: Doc | undefined): Statement {
   const filter = parseFilter(spec.get('q'), 'delete.deletes.q', command.now, vars)
   const selection = { filter, hint: hintField(spec), order: null, skip: 0, limit: 0, pauses: false }
   const one = isOne(spec.get('limit'))

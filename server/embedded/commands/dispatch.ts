@@ -1,28 +1,16 @@
 import { decode } from '../bson/document.js'
+import type { Doc } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
+import { isDoc } from '../bson/value.js'
 import { EmbeddedStoreError } from '../storage/store-error.js'
 import type { Request } from '../wire/frames.js'
 import type { Session } from '../wire/connection.js'
 import { encodeReply } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
 import { extraOf } from './write.js'
-import type { Command, Engine } from './command.js'
+import type { Command, CommandSpec, Engine } from './command.js'
+import { checkGenericFields, deadlineOf, GENERIC_FIELDS } from './generic.js'
 import { COMMANDS, specOf } from './table.js'
-
-/** Fields any command may carry. Those that would change what it means are looked at below; the others change nothing here. */
-const GENERIC = new Set([
-  ...['$db', 'lsid', '$clusterTime', 'readConcern', 'writeConcern', 'comment', 'maxTimeMS', '$readPreference'],
-  ...[
-    'apiVersion',
-    'apiStrict',
-    'apiDeprecationErrors',
-    'txnNumber',
-    'startTransaction',
-    'autocommit',
-    '$audit',
-    '$client'
-  ]
-])
 
 /** Answers one request; every failure is an error document, never an exception. */
 export async function answer(engine: Engine, request: Request, session: Session): Promise<Buffer> {
@@ -43,12 +31,8 @@ async function run(engine: Engine, request: Request, session: Session): Promise<
   if (typeof db !== 'string') throw new MongoError(40571, 'OP_MSG requests require a $db argument')
   if (!spec.open && !session.authenticated) throw new MongoError(13, `Command ${called} requires authentication`)
   if (db === '' || /[/\\. "$\0]/.test(db)) throw new MongoError(73, `Invalid database name: '${db}'`)
-  refuseTransactions(body)
-  for (const field of body.keys()) {
-    if (field !== called && !GENERIC.has(field) && !spec.fields.includes(field)) {
-      throw new MongoError(40415, `BSON field '${spec.name}.${field}' is an unknown field.`)
-    }
-  }
+  checkGenericFields(spec.name, body)
+  checkFields(body, called, spec)
   for (const section of request.sequences.keys()) {
     if (!spec.fields.includes(section))
       throw new MongoError(40415, `BSON field '${spec.name}.${section}' is an unknown field.`)
@@ -56,21 +40,24 @@ async function run(engine: Engine, request: Request, session: Session): Promise<
       throw new MongoError(9, `Duplicate field '${section}': in the body and as a document sequence`)
   }
   if (called !== spec.name) body.set(spec.name, body.get(called) ?? null)
-  const command: Command = { name: spec.name, db, body, sequences: request.sequences, session, now: engine.store.now() }
+  const now = engine.store.now()
+  const deadline = deadlineOf(body)
+  const command: Command = { name: spec.name, db, body, sequences: request.sequences, session, now, deadline }
   return spec.run(engine, command)
 }
 
-function refuseTransactions(body: Command['body']): void {
-  if (body.has('startTransaction') || body.has('autocommit')) {
-    throw new MongoError(20, 'Transaction numbers are only allowed on a replica set member or mongos')
+/** Refuses the fields a command does not know, its own and those of the command it is to explain. @throws MongoError 40415 */
+function checkFields(body: Doc, called: string, spec: CommandSpec & { name: string }): void {
+  for (const field of body.keys()) {
+    if (field !== called && !GENERIC_FIELDS.has(field) && !spec.fields.includes(field)) {
+      throw new MongoError(40415, `BSON field '${spec.name}.${field}' is an unknown field.`)
+    }
   }
-  if (body.has('txnNumber'))
-    throw new MongoError(20, 'Transaction numbers are only allowed on a replica set member or mongos')
-  const concern = body.get('readConcern')
-  const level = concern instanceof Map ? concern.get('level') : undefined
-  if (level === 'snapshot' || level === 'linearizable') {
-    throw new MongoError(72, `read concern level ${level} is not supported by this store`)
-  }
+  const explained = spec.name === 'explain' ? body.get('explain') : undefined
+  if (!isDoc(explained)) return
+  const name = explained.keys().next().value ?? ''
+  const inner = specOf(name)
+  if (inner && inner.name !== 'explain') checkFields(explained, name, inner)
 }
 
 function failure(engine: Engine, error: unknown): Reply {

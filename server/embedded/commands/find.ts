@@ -14,7 +14,7 @@ import {
   wholeField
 } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
-import { compileOrder, letField, project, select } from './query.js'
+import { compileOrder, findMatches, letField, project } from './query.js'
 import type { Selection } from './query.js'
 
 /** A find command's selection and projection. @throws MongoError for whatever is not carried out as MongoDB would */
@@ -57,17 +57,19 @@ async function find(engine: Engine, command: Command): Promise<Reply> {
   const eternal = flagField(body, 'find.noCursorTimeout', false)
   engine.store.env.refresh()
   const entry = engine.store.catalog.find(db, name)
-  const matches = entry ? select(engine.store, entry, selection).matches : []
+  const matches = entry ? findMatches(engine.store, entry, selection) : []
   const results = project(matches, projection, selection.filter)
-  return engine.cursors.start(`${db}.${name}`, results, { batchSize, single, eternal })
+  return engine.cursors.start(`${db}.${name}`, results, { batchSize, single, eternal, deadline: command.deadline })
 }
 
 async function getMore(engine: Engine, command: Command): Promise<Reply> {
   const { body, db } = command
   const id = body.get('getMore')
   const collection = textField(body, 'getMore.collection') ?? ''
-  if (typeof id !== 'bigint' && typeof id !== 'number')
+  if (typeof id !== 'bigint' && !(typeof id === 'number' && Number.isInteger(id)))
     throw new MongoError(14, "BSON field 'getMore.getMore' is the wrong type, expected type 'long'")
+  if (command.deadline !== Infinity)
+    throw new MongoError(2, 'cannot set maxTimeMS on getMore command for a non-awaitData cursor')
   const batchSize = wholeField(body, 'getMore.batchSize')
   return engine.cursors.more(BigInt(id), `${db}.${collection}`, batchSize && batchSize > 0 ? batchSize : undefined)
 }

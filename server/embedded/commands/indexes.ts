@@ -8,7 +8,7 @@ import { isDoc, isNumber, isTruthy, toNumber, typeName } from '../bson/value.js'
 import type { CollectionEntry, IndexEntry, IndexField } from '../storage/catalog.js'
 import type { Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
-import { collectionOf, docsField, refuseCollation } from './command.js'
+import { collectionOf, cursorField, docsField, refuseCollation } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
 
 type IndexSpec = Omit<IndexEntry, 'id' | 'multikey' | 'cut' | 'ready'>
@@ -119,27 +119,26 @@ const sameKeys = (a: IndexSpec, b: IndexSpec) =>
 const samePartial = (a: Buffer | null, b: Buffer | null) =>
   a === null || b === null ? a === b : compareValues(decode(a), decode(b)) === 0
 
-const sameOptions = (a: IndexSpec, b: IndexSpec) =>
-  a.unique === b.unique &&
-  a.sparse === b.sparse &&
-  a.expireAfterSeconds === b.expireAfterSeconds &&
-  samePartial(a.partial, b.partial)
+/** Whether two indexes cannot stand side by side. One may be unique, sparse or partial where another of its keys is not. */
+const sameIdentity = (a: IndexSpec, b: IndexSpec) =>
+  sameKeys(a, b) && a.unique === b.unique && a.sparse === b.sparse && samePartial(a.partial, b.partial)
+
+const sameOptions = (a: IndexSpec, b: IndexSpec) => a.expireAfterSeconds === b.expireAfterSeconds
 
 /** The index that is already as asked for; null when there is none. @throws MongoError 85 or 86 when another is in the way */
 function existing(indexes: IndexEntry[], spec: IndexSpec): IndexEntry | null {
   for (const index of indexes) {
-    const keys = sameKeys(index, spec)
+    const alike = sameIdentity(index, spec)
     if (index.name === spec.name) {
-      if (keys && (sameOptions(index, spec) || spec.name === '_id_')) return index
+      if (alike && sameOptions(index, spec)) return index
       throw new MongoError(
-        keys ? 85 : 86,
-        `An ${keys ? 'equivalent index already exists with the same name but different options' : 'existing index has the same name as the requested index'}. ` +
+        alike ? 85 : 86,
+        `An ${alike ? 'equivalent index already exists with the same name but different options' : 'existing index has the same name as the requested index'}. ` +
           `When index names are not specified, they are auto generated and can cause conflicts. Please refer to our documentation. ` +
           `Requested index: ${describe(spec)}, existing index: ${describe(index)}`
       )
     }
-    // The same keys may be indexed once for each partial filter; more often they would only be kept twice.
-    if (keys && samePartial(index.partial, spec.partial)) {
+    if (alike) {
       throw new MongoError(
         85,
         sameOptions(index, spec)
@@ -227,7 +226,8 @@ async function listIndexes({ store, cursors }: Engine, command: Command): Promis
   const entry = store.catalog.find(command.db, collection)
   if (!entry) throw new MongoError(26, `ns does not exist: ${command.db}.${collection}`)
   const documents = entry.indexes.filter((index) => index.ready).map((index) => encode(indexDoc(index)))
-  return cursors.start(`${command.db}.${collection}`, documents.values(), {})
+  const batchSize = cursorField(command.body, 'listIndexes.cursor')
+  return cursors.start(`${command.db}.${collection}`, documents.values(), { batchSize })
 }
 
 async function dropIndexes({ store }: Engine, command: Command): Promise<Reply> {
@@ -259,8 +259,13 @@ function indexesNamed(entry: CollectionEntry, which: Value | undefined): IndexEn
       14,
       "BSON field 'dropIndexes.index' is the wrong type, expected a string, an object or an array"
     )
-  const index = entry.indexes.find((other) => show(indexDoc(other).get('key')) === show(which))
+  const [index, another] = entry.indexes.filter((other) => show(indexDoc(other).get('key')) === show(which))
   if (!index) throw new MongoError(27, `can't find index with key: ${show(which)}`)
+  if (another)
+    throw new MongoError(
+      181,
+      `more than one index found for key: ${show(which)}, identify by name instead. Conflicting indexes: ${index.name}, ${another.name}`
+    )
   return [index]
 }
 

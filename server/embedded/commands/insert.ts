@@ -1,5 +1,6 @@
 import { decode, encode } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
+import { withTimestamps } from '../bson/timestamp.js'
 import type { Reply } from '../wire/raw.js'
 import { collectionOf, docsField } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
@@ -9,7 +10,7 @@ async function insert({ store }: Engine, command: Command): Promise<Reply> {
   const collection = collectionOf(command)
   const statements = documentsOf(command).map(({ raw, doc }) =>
     prepared(() => {
-      const whole = withId(doc)
+      const whole = withTimestamps(withId(doc), command.now)
       const bytes = whole === doc && raw ? raw : encode(whole)
       return () => {
         store.records.insert(store.ensure(command.db, collection), bytes, whole)
@@ -17,7 +18,7 @@ async function insert({ store }: Engine, command: Command): Promise<Reply> {
       }
     })
   )
-  const outcome = await runStatements(store, statements, isOrdered(command))
+  const outcome = await runStatements(store, statements, isOrdered(command), command.deadline)
   return { n: outcome.n, ...writeErrors(outcome) }
 }
 

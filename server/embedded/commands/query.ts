@@ -1,4 +1,4 @@
-import { compileExpression } from '../aggregate/expressions.js'
+import { compileExpression, evaluateLet } from '../aggregate/expressions.js'
 import { varsOf } from '../aggregate/scope.js'
 import { decode, decodeFields, encode } from '../bson/document.js'
 import type { Doc } from '../bson/document.js'
@@ -7,7 +7,7 @@ import type { Filter } from '../bson/match.js'
 import type { Projection } from '../bson/project.js'
 import { compileSort } from '../bson/sort.js'
 import type { Sort } from '../bson/sort.js'
-import { toInteger } from '../bson/value.js'
+import { isDoc, toInteger } from '../bson/value.js'
 import type { Value } from '../bson/value.js'
 import type { CollectionEntry } from '../storage/catalog.js'
 import type { Plan } from '../storage/planner.js'
@@ -37,10 +37,16 @@ export function compileOrder(spec: Doc | undefined): Selection['order'] {
   return direction === 1 ? 'forward' : 'reverse'
 }
 
+/** What `{ $natural: ±1 }` as a hint asks for; null for any other hint. @throws MongoError 2 */
+function naturalHint(hint: Query['hint']): 'forward' | 'reverse' | null {
+  if (!isDoc(hint ?? undefined) || !(hint as Doc).has('$natural')) return null
+  return compileOrder(hint as Doc) as 'forward' | 'reverse'
+}
+
 /** The values of a command's `let`, whose expressions see no document. @throws MongoError */
 export function letField(command: Command, path: string): Doc | undefined {
   const given = docField(command.body, path)
-  return given && evaluate(given, command.now)
+  return given && evaluateLet(given, command.now)
 }
 
 /** Expressions by name, evaluated once. @throws MongoError */
@@ -60,9 +66,10 @@ export function select(
 ) {
   const { order, skip, limit } = selection
   const sort = typeof order === 'object' ? order : null
+  const natural = typeof order === 'string' ? order : naturalHint(selection.hint)
   const plan: Plan =
-    typeof order === 'string'
-      ? { kind: 'scan', reverse: order === 'reverse' }
+    natural !== null
+      ? { kind: 'scan', reverse: natural === 'reverse' }
       : store.plan(entry, { ...selection, sort, wanted: selection.wanted ?? (limit > 0 ? skip + limit : 0) })
   const ordered = !sort || (plan.kind === 'index' && plan.sorted)
   const matches = store.matches(entry, selection, plan, examined)
@@ -108,6 +115,14 @@ function* sortMatches(matches: Iterable<Found | Pause>, order: Sort, most: numbe
   for (const { found } of most > 0 ? kept.slice(0, most) : kept) yield found
 }
 
+/** The records selected: by their key where the filter names one, else by a plan. */
+export function findMatches(store: Store, entry: CollectionEntry, selection: Selection): Iterable<Found | Pause> {
+  const { filter, hint, order, skip } = selection
+  const direct = hint || order || skip ? undefined : store.byUnique(entry, filter)
+  if (direct === undefined) return select(store, entry, selection).matches
+  return direct === null ? [] : [direct]
+}
+
 /** The bytes to answer with: the stored ones where no projection asks for less. */
 export function* project(
   matches: Iterable<Found | Pause>,
@@ -129,7 +144,7 @@ export function projectOne(projection: Projection, filter: Filter, doc: Doc): Do
 /** The first record selected, outside of any event loop turn; for use inside write jobs. */
 export function firstMatch(store: Store, entry: CollectionEntry, selection: Selection): Found | null {
   const { filter, hint, order, skip } = selection
-  const direct = hint || order || skip ? undefined : store.byId(entry, filter)
+  const direct = hint || order || skip ? undefined : store.byUnique(entry, filter)
   if (direct !== undefined) return direct
   for (const found of select(store, entry, { ...selection, limit: 1, wanted: 1, pauses: false }).matches) {
     if (typeof found !== 'symbol') return found

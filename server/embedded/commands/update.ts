@@ -12,10 +12,12 @@ import type { Command, CommandSpec, Engine } from './command.js'
 import { evaluate, firstMatch, letField, select } from './query.js'
 import {
   checkFields,
+  checkUpdateForm,
   isOrdered,
   parseFilter,
   parseUpdate,
   prepared,
+  requireFields,
   runStatements,
   statementsOf,
   updateFound,
@@ -32,10 +34,10 @@ const READ_AT_ONCE = 1_000
 async function update(engine: Engine, command: Command): Promise<Reply> {
   const collection = collectionOf(command)
   const vars = letField(command, 'update.let')
-  const statements = statementsOf(command, 'updates').map((spec) =>
-    prepared(() => statementOf(engine.store, command, collection, spec, vars))
-  )
-  const outcome = await runStatements(engine.store, statements, isOrdered(command))
+  const specs = statementsOf(command, 'updates')
+  specs.forEach(checkStatement)
+  const statements = specs.map((spec) => prepared(() => statementOf(engine.store, command, collection, spec, vars)))
+  const outcome = await runStatements(engine.store, statements, isOrdered(command), command.deadline)
   return {
     n: outcome.n,
     nModified: outcome.modified,
@@ -54,9 +56,19 @@ const rawPair = (index: number, id: Value) =>
     )
   )
 
-function statementOf(store: Store, command: Command, collection: string, spec: Doc, vars: Doc | undefined): Statement {
+/** What is wrong with the form of one statement refuses the whole command. @throws MongoError */
+function checkStatement(spec: Doc): void {
   checkFields(spec, 'update.updates', STATEMENT_FIELDS)
+  requireFields(spec, 'update.updates', ['q', 'u'])
+  docField(spec, 'update.updates.q')
+  checkUpdateForm(spec.get('u'), spec.get('arrayFilters'))
+  flagField(spec, 'update.updates.upsert', false)
+  flagField(spec, 'update.updates.multi', false)
+  hintField(spec)
   refuseCollation(spec)
+}
+
+function statementOf(store: Store, command: Command, collection: string, spec: Doc, vars: Doc | undefined): Statement {
   const constants = docField(spec, 'update.updates.c')
   const lets = constants ? new Map([...(vars ?? []), ...evaluate(constants, command.now)]) : vars
   const filter = parseFilter(spec.get('q'), 'update.updates.q', command.now, lets)

@@ -4,6 +4,7 @@ import { decode, decodePart, encode, encodeChanges } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
 import { compileFilter, type Filter } from '../bson/match.js'
+import { show } from '../bson/show.js'
 import { compileUpdate, upsertBase, type Updater } from '../bson/update.js'
 import { isDoc, isNumber, toInteger, typeName } from '../bson/value.js'
 import { MAX_BATCH_STATEMENTS } from '../wire/frames.js'
@@ -15,6 +16,7 @@ import { Raw } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
 import { docsField, flagField } from './command.js'
 import type { Command } from './command.js'
+import { checkDeadline } from './generic.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
 const SLICE_MS = 20
@@ -61,12 +63,13 @@ export type Outcome = {
 
 /**
  * Runs statements in their order, in as few transactions as the time limit allows. Each refused statement becomes a
- * write error; with `ordered`, the first one ends it.
+ * write error; with `ordered`, the first one ends it. @throws MongoError 50 at the deadline; what was written by then stays
  */
 export async function runStatements(
   store: Store,
   statements: (Statement | MongoError)[],
-  ordered: boolean
+  ordered: boolean,
+  deadline: number
 ): Promise<Outcome> {
   const total: Outcome = { n: 0, modified: 0, upserted: [], errors: [] }
   let position: { at: number; resume: unknown } = { at: 0, resume: undefined }
@@ -81,8 +84,10 @@ export async function runStatements(
     total.modified += done.modified
     total.upserted.push(...done.upserted)
     total.errors.push(...done.errors)
+    if (position.at < statements.length && performance.now() > deadline) break
   }
   await Promise.all(durable)
+  if (position.at < statements.length) checkDeadline(deadline)
   return total
 }
 
@@ -144,6 +149,14 @@ export function checkCount(count: number): void {
 export function checkFields(statement: Doc, where: string, known: readonly string[]): void {
   for (const name of statement.keys()) {
     if (!known.includes(name)) throw new MongoError(40415, `BSON field '${where}.${name}' is an unknown field.`)
+  }
+}
+
+/** Refuses a statement without one of its fields. @throws MongoError 40414 */
+export function requireFields(statement: Doc, where: string, required: readonly string[]): void {
+  for (const name of required) {
+    if (!statement.has(name))
+      throw new MongoError(40414, `BSON field '${where}.${name}' is missing but a required field`)
   }
 }
 
@@ -212,6 +225,16 @@ export function upsert(store: Store, db: string, collection: string, filter: Fil
   return whole
 }
 
+/** Whether the parts of an update are of the types they must have. @throws MongoError 9 or 14 */
+export function checkUpdateForm(value: Value | undefined, arrayFilters: Value | undefined): void {
+  const filters = arrayFilters ?? []
+  if (!Array.isArray(filters) || !filters.every(isDoc)) {
+    throw new MongoError(14, "BSON field 'arrayFilters' is the wrong type, expected type 'array' of objects")
+  }
+  const pipeline = Array.isArray(value) && value.every(isDoc)
+  if (!pipeline && !isDoc(value)) throw new MongoError(9, 'Update argument must be either an object or an array')
+}
+
 /** `u` of an update statement or `update` of findAndModify. @throws MongoError */
 export function parseUpdate(
   value: Value | undefined,
@@ -219,15 +242,8 @@ export function parseUpdate(
   now: Date,
   vars: Doc | undefined
 ): Updater {
-  let filters: Doc[] | undefined
-  if (arrayFilters !== undefined && arrayFilters !== null) {
-    if (!Array.isArray(arrayFilters) || !arrayFilters.every(isDoc)) {
-      throw new MongoError(14, "BSON field 'arrayFilters' is the wrong type, expected type 'array' of objects")
-    }
-    filters = arrayFilters as Doc[]
-  }
-  const pipeline = Array.isArray(value) && value.every(isDoc)
-  if (!pipeline && !isDoc(value)) throw new MongoError(9, 'Update argument must be either an object or an array')
+  checkUpdateForm(value, arrayFilters)
+  const filters = (arrayFilters ?? undefined) as Doc[] | undefined
   return compileUpdate(value as Doc | Doc[], { arrayFilters: filters, now, let: vars })
 }
 
@@ -239,11 +255,17 @@ export function parseFilter(value: Value | undefined, where: string, now: Date, 
   return compileFilter(isDoc(value) ? value : new Map(), { now, let: vars })
 }
 
-/** `limit` of a delete statement: true for one document only. @throws MongoError 9 */
+/** `limit` of a delete statement: true for one document only. @throws MongoError 14 or 9 */
 export function isOne(limit: Value | undefined): boolean {
-  const count = isNumber(limit) ? toInteger(limit) : undefined
+  if (!isNumber(limit)) {
+    throw new MongoError(
+      14,
+      `BSON field 'delete.deletes.limit' is the wrong type '${typeName(limit)}', expected type 'int'`
+    )
+  }
+  const count = toInteger(limit)
   if (count !== 0 && count !== 1) {
-    throw new MongoError(9, `The limit field in delete objects must be 0 or 1. Got ${String(limit)}`)
+    throw new MongoError(9, `The limit field in delete objects must be 0 or 1. Got ${show(limit)}`)
   }
   return count === 1
 }

@@ -2,9 +2,11 @@ import { decode } from '../bson/document.js'
 import { MongoError } from '../bson/errors.js'
 import { createCatalog } from './catalog.js'
 import type { CollectionEntry } from './catalog.js'
+import { inspectDataFile, pageFaults } from './data-file.js'
 import { openEnv } from './env.js'
 import type { Env } from './env.js'
 import { entriesOf, prefixKey, recordOfKey, recordOfValue } from './records.js'
+import { explainStoreError } from './store-error.js'
 
 /** What is wrong in a store, in words; empty when all is well. */
 export type CheckResult = { collections: number; documents: number; errors: string[] }
@@ -58,9 +60,13 @@ export function checkCollection(env: Env, entry: CollectionEntry) {
 
 /**
  * Checks a whole store that no process has open: every index entry has its document and the other way round, and the
- * counts are right. @throws EmbeddedStoreError when it cannot be opened
+ * counts are right, and before that, that the file's pages are what they should be. @throws EmbeddedStoreError when it cannot be opened
  */
 export async function checkFiles(dir: string): Promise<CheckResult> {
+  inspectDataFile(dir)
+  // lmdb ends the process at some of these, so nothing is asked of it before.
+  const faults = pageFaults(dir)
+  if (faults.length > 0) return { collections: 0, documents: 0, errors: faults }
   const env = openEnv(dir)
   try {
     const catalog = createCatalog(env)
@@ -72,6 +78,8 @@ export async function checkFiles(dir: string): Promise<CheckResult> {
       result.errors.push(...errors)
     }
     return result
+  } catch (error) {
+    throw explainStoreError(dir, error)
   } finally {
     await env.close()
   }

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, ABORT } from 'lmdb'
-import type { Database, RootDatabase } from 'lmdb'
+import type { Database, DatabaseOptions, RootDatabase } from 'lmdb'
 import { take } from '../bson/slab.js'
 import { explainStoreError } from './store-error.js'
 
@@ -9,6 +9,13 @@ import { explainStoreError } from './store-error.js'
 export type Durability = 'flush' | 'commit'
 
 type Table = Database<Buffer, Buffer>
+/**
+ * A value in memory that lmdb owns: good until the next read, and longer than the value, of which only the first `size`
+ * bytes count. Whoever keeps something of it copies that.
+ */
+export type Borrowed = { raw: Buffer; size: number }
+/** `recs` as scans read it: nothing is copied, and a key read is the record's number alone. */
+type Walk = Database<Borrowed, Buffer>
 type Job = {
   run: () => unknown
   /** true: whoever waits wants to go on after the commit, and waits for the disk later. */
@@ -29,6 +36,38 @@ const CAUSE_MS = 500
 const NEVER_NEEDED = Promise.resolve()
 const MAP_BYTES = 64 * 2 ** 30
 
+const RECORD_KEYS = {
+  writeKey(key: Buffer, target: Buffer, start: number): number {
+    target.set(key, start)
+    return start + key.length
+  },
+  // The last six bytes; see records.ts.
+  readKey: (source: Buffer, _start: number, end: number): number =>
+    (source[end - 6] * 0x100 + source[end - 5]) * 0x100000000 +
+    source[end - 4] * 0x1000000 +
+    source[end - 3] * 0x10000 +
+    source[end - 2] * 0x100 +
+    source[end - 1]
+}
+
+// One object for all values: it is looked at before the next is read, or not at all.
+const borrowed: Borrowed = { raw: Buffer.alloc(0), size: 0 }
+const BORROW = {
+  encode: (value: Borrowed) => value.raw.subarray(0, value.size),
+  decode(bytes: Buffer): Borrowed {
+    borrowed.size = bytes.length
+    // lmdb pretends that its buffer is as long as the value, which makes every access to it slow: a plain view of it serves.
+    if (bytes.buffer !== borrowed.raw.buffer || bytes.byteOffset !== borrowed.raw.byteOffset) {
+      const { isGlobal, maxLength } = bytes as Buffer & { isGlobal?: boolean; maxLength?: number }
+      borrowed.raw = Buffer.from(bytes.buffer, bytes.byteOffset, isGlobal ? (maxLength ?? bytes.length) : bytes.length)
+    }
+    return borrowed
+  }
+}
+
+// lmdb's own types do not know of keyEncoder.
+const WALKING = { encoding: 'binary', keyEncoder: RECORD_KEYS, encoder: BORROW } as DatabaseOptions
+
 export type Env = ReturnType<typeof openEnv>
 
 /**
@@ -39,6 +78,7 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   const { durability = 'flush' } = options
   let root: RootDatabase<Buffer, Buffer>
   let recs: Table
+  let walk: Walk
   let idx: Table
   let meta: Table
   refuseForeignFile(dir)
@@ -53,6 +93,7 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
       ...(process.platform === 'win32' ? {} : { mapSize: MAP_BYTES })
     })
     recs = root.openDB<Buffer, Buffer>('recs', binary)
+    walk = root.openDB<Borrowed, Buffer>('recs', WALKING)
     idx = root.openDB<Buffer, Buffer>('idx', binary)
     meta = root.openDB<Buffer, Buffer>('meta', binary)
   } catch (error) {
@@ -175,6 +216,7 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   return {
     dir,
     recs,
+    walk,
     idx,
     meta,
     root,

@@ -1,53 +1,67 @@
-import { decode } from '../bson/document.js'
+import { decodeFields } from '../bson/document.js'
+import type { Doc } from '../bson/document.js'
 import type { Catalog, CollectionEntry, IndexEntry } from './catalog.js'
 import type { Env } from './env.js'
-import { prefixKey, recordOfKey } from './records.js'
+import { prefixKey, recordKey, shapeOf } from './records.js'
 import type { Records } from './records.js'
 
 /** A slice of building or clearing holds writers up for about this long. */
 const SLICE_MS = 5
 const SLICE_KEYS = 2_000
+const BATCH_RECORDS = 100
 
 export type Indexes = ReturnType<typeof createIndexes>
 
 /** Builds indexes over existing documents and clears dropped ones, in slices between other people's writes. */
 export function createIndexes({ env, catalog, records }: { env: Env; catalog: Catalog; records: Records }) {
+  /** Some records behind `after`, decoded as far as an index asks. */
+  function readBatch(entry: CollectionEntry, after: number | null, fields: ReadonlySet<string>) {
+    const batch: { record: number; doc: Doc }[] = []
+    const range = {
+      start: after === null ? prefixKey(entry.id) : recordKey(entry.id, after),
+      end: prefixKey(entry.id + 1),
+      exclusiveStart: after !== null,
+      limit: BATCH_RECORDS
+    }
+    for (const { key, value } of env.walk.getRange(range)) {
+      batch.push({ record: key as unknown as number, doc: decodeFields(value.raw, fields) })
+    }
+    return batch
+  }
+
   return {
     /**
      * Fills an index that the catalog already names (so that writes keep it), then opens it to queries.
      * @throws MongoError 11000 when the documents break its uniqueness; the index is then gone again.
      */
     async build(entry: CollectionEntry, index: IndexEntry): Promise<void> {
-      let last: Buffer | null = null
+      let last: number | null = null
+      const durable: Promise<void>[] = []
+      const fields = new Set(shapeOf(index).fields)
       const alive = () => catalog.byId(entry.id)?.indexes.find((other) => other.id === index.id)
       try {
         for (;;) {
-          const from = last
-          last = await env.write((): Buffer | null => {
+          const from: number | null = last
+          const slice = await env.step((): number | null => {
             const current = catalog.byId(entry.id)
             const target = alive()
             if (!current || !target) return null // dropped while it was built
             const until = performance.now() + SLICE_MS
-            const batch: { key: Buffer; value: Buffer }[] = []
-            const start = from ?? prefixKey(entry.id)
-            for (const item of env.recs.getRange({
-              start,
-              end: prefixKey(entry.id + 1),
-              exclusiveStart: from !== null,
-              limit: 200
-            })) {
-              batch.push(item)
+            for (let after = from; ;) {
+              const batch = readBatch(entry, after, fields)
+              for (const { record, doc } of batch) {
+                records.addToIndex(current, target, record, doc)
+                after = record
+                if (performance.now() > until) return after
+              }
+              if (batch.length < BATCH_RECORDS) return null
             }
-            let done: Buffer | null = null
-            for (const { key, value } of batch) {
-              records.addToIndex(current, target, recordOfKey(key), decode(value))
-              done = key
-              if (performance.now() > until) return done
-            }
-            return batch.length === 200 ? done : null
           })
+          durable.push(slice.durable)
+          last = slice.value
           if (last === null) break
         }
+        await Promise.all(durable)
         // In a transaction of its own: whoever sees the index open must also see all its entries.
         await env.write(() => {
           const current = catalog.byId(entry.id)
@@ -83,8 +97,9 @@ export function createIndexes({ env, catalog, records }: { env: Env; catalog: Ca
         const table = kind === 'indexes' ? env.idx : env.recs
         for (const id of [...catalog.garbage()[kind]]) {
           let more = true
+          const durable: Promise<void>[] = []
           while (more) {
-            more = await env.write((): boolean => {
+            const slice = await env.step((): boolean => {
               const until = performance.now() + SLICE_MS
               const keys = [
                 ...(table.getKeys({
@@ -101,7 +116,10 @@ export function createIndexes({ env, catalog, records }: { env: Env; catalog: Ca
               catalog.swept(kind, id)
               return false
             })
+            more = slice.value
+            durable.push(slice.durable)
           }
+          await Promise.all(durable)
         }
       }
     }

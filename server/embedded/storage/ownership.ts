@@ -1,31 +1,38 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
-import { createConnection } from 'node:net'
+import { readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
-import { dirname, join } from 'node:path'
-import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { knock, removeSocket } from './socket.js'
+import type { Endpoint } from './socket.js'
 import { EmbeddedStoreError, explainStoreError } from './store-error.js'
 
-/** Where an owner can be reached: a unix socket's path, or a TCP port of this machine. */
-export type Endpoint = { path: string } | { host: string; port: number }
+/** A live owner: where its store is served, and where it can be watched. */
+export type Owner = { uri: string; endpoint: Endpoint }
 
-type OwnerFile = { pid: number; started: string | null; at: number; ready: boolean; endpoint: Endpoint; uri: string }
+type OwnerFile = Owner & {
+  pid: number
+  started: string | null
+  at: number
+  /** Which directory this is: in a copy of it the file means nothing. */
+  place: string
+  ready: boolean
+}
 
 const PREFIX = 'owner-'
-const PROBE_MS = 1_000
 const READY_MS = 15_000
 const GONE_MS = 1_000
 
-/** The URI of the live process that owns the store in `dir`; null when there is none. Waits for one that is starting. */
-export async function findOwner(dir: string): Promise<string | null> {
+/** The live process that owns the store in `dir`; null when there is none. Waits for one that is starting or leaving. */
+export async function findOwner(dir: string): Promise<Owner | null> {
   const giveUp = performance.now() + READY_MS
   for (;;) {
     let starting = false
-    for (const { name, owner } of await readOwners(dir)) {
-      if (!owner || !(await isAlive(dir, name, owner))) continue
-      if (owner.ready) return owner.uri
-      starting = true
+    for (const name of await ownerNames(dir)) {
+      const owner = await readAlive(dir, name)
+      if (owner?.ready) return { uri: owner.uri, endpoint: owner.endpoint }
+      starting ||= owner !== null
     }
     if (!starting) return null
     if (performance.now() > giveUp) {
@@ -44,85 +51,80 @@ export async function findOwner(dir: string): Promise<string | null> {
  * and steps back when somebody else is alive: of two at the same time at least one sees the other.
  * null: somebody else is there; look for them with `findOwner` and perhaps try again.
  */
-export async function claimDirectory(dir: string, endpoint: Endpoint, uri: string) {
+export async function claimDirectory(dir: string, endpoint: Endpoint) {
   const name = `${PREFIX}${randomBytes(8).toString('hex')}.json`
   const file = join(dir, name)
   const owner: OwnerFile = {
     pid: process.pid,
     started: processStart(process.pid),
     at: Date.now(),
+    place: await placeOf(dir),
     ready: false,
     endpoint,
-    uri
+    uri: ''
   }
   await writeWhole(file, owner)
-  for (const other of await readOwners(dir)) {
-    if (other.name === name) continue
-    if (other.owner && (await isAlive(dir, other.name, other.owner))) {
+  for (const other of await ownerNames(dir)) {
+    if (other === name) continue
+    if ((await readAlive(dir, other)) !== null) {
       await rm(file, { force: true })
       return null
     }
-    await removeLeftovers(dir, other.name, other.owner)
+    await removeLeftovers(dir, other)
   }
   return {
     /** From now on others connect instead of waiting. */
-    ready: () => writeWhole(file, { ...owner, ready: true }),
+    ready: (at: Endpoint, uri: string) => writeWhole(file, { ...owner, ready: true, endpoint: at, uri }),
     /** From now on others wait until we are gone, instead of connecting. */
-    leaving: () => writeWhole(file, owner),
+    leaving: (at: Endpoint) => writeWhole(file, { ...owner, endpoint: at }),
     /** Gives the directory back. */
     release: () => rm(file, { force: true })
   }
 }
 
-/** Makes sure that `dir` exists and can be written. @throws EmbeddedStoreError */
-export async function prepareDirectory(dir: string): Promise<void> {
+async function ownerNames(dir: string): Promise<string[]> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    const probe = join(dir, `.probe-${randomBytes(6).toString('hex')}`)
-    await writeFile(probe, '')
-    await unlink(probe)
-  } catch (error) {
-    throw explainStoreError(dir, error)
-  }
-}
-
-async function readOwners(dir: string): Promise<{ name: string; owner: OwnerFile | null }[]> {
-  let names: string[]
-  try {
-    names = await readdir(dir)
+    return (await readdir(dir)).filter((name) => name.startsWith(PREFIX) && name.endsWith('.json'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw explainStoreError(dir, error)
   }
-  const owners: { name: string; owner: OwnerFile | null }[] = []
-  for (const name of names) {
-    if (!name.startsWith(PREFIX) || !name.endsWith('.json')) continue
-    try {
-      const owner = JSON.parse(await readFile(join(dir, name), 'utf8')) as OwnerFile
-      owners.push({ name, owner: typeof owner?.uri === 'string' && owner.endpoint ? owner : null })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue // its owner left meanwhile
-      owners.push({ name, owner: null })
-    }
-  }
-  return owners
 }
 
-async function isAlive(dir: string, name: string, owner: OwnerFile): Promise<boolean> {
+/** An owner's file; null when it is gone or no such file. */
+async function readOwner(dir: string, name: string): Promise<OwnerFile | null> {
+  try {
+    const owner = JSON.parse(await readFile(join(dir, name), 'utf8')) as OwnerFile
+    return typeof owner?.uri === 'string' && owner.endpoint && owner.place === (await placeOf(dir)) ? owner : null
+  } catch {
+    return null
+  }
+}
+
+/** An owner's file if that owner lives. Read anew at each look: its socket moves when it gets ready, and when it leaves. */
+async function readAlive(dir: string, name: string): Promise<OwnerFile | null> {
   for (let waited = 0; ; waited += 50) {
+    const owner = await readOwner(dir, name)
+    if (owner === null) return null
     const answer = await knock(owner.endpoint)
-    if (answer !== 'gone') return answer === 'open'
-    if (owner.at < Date.now() - uptime() * 1000 || !isRunning(owner)) return false
-    // Who leaves in good order takes the file away first, the socket second.
-    if (!existsSync(join(dir, name))) return false
-    if (waited >= GONE_MS) break
+    if (answer === 'open') return owner
+    if (answer === 'closed') return null
+    if (owner.at < Date.now() - uptime() * 1000 || !isRunning(owner)) return null
+    if (waited >= GONE_MS) {
+      // A cleaner of temporary files has taken the socket from under a living process.
+      throw new EmbeddedStoreError(
+        'store.in-use',
+        `The store in ${dir} is held by process ${owner.pid}, but its socket is gone. Stop that process and start again.`
+      )
+    }
     await wait(50)
   }
-  // A cleaner of temporary files has taken the socket from under a living process.
-  throw new EmbeddedStoreError(
-    'store.in-use',
-    `The store in ${dir} is held by process ${owner.pid}, but its socket is gone. Stop that process and start again.`
-  )
+}
+
+/** A directory's identity on this machine, whatever path leads to it. */
+async function placeOf(dir: string): Promise<string> {
+  const { dev, ino } = await stat(dir, { bigint: true })
+  return `${dev}:${ino}`
 }
 
 function isRunning(owner: OwnerFile): boolean {
@@ -144,34 +146,19 @@ function processStart(pid: number): string | null {
   }
 }
 
-function knock(endpoint: Endpoint): Promise<'open' | 'closed' | 'gone'> {
-  return new Promise((resolve) => {
-    const socket = createConnection(endpoint)
-    const done = (answer: 'open' | 'closed' | 'gone') => {
-      socket.removeAllListeners()
-      socket.on('error', () => {})
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.setTimeout(PROBE_MS, () => done('open')) // a listener too busy to accept is alive
-    socket.once('connect', () => done('open'))
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') done('gone')
-      else done(error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK' ? 'closed' : 'open')
-    })
-  })
-}
-
-async function removeLeftovers(dir: string, name: string, owner: OwnerFile | null): Promise<void> {
+async function removeLeftovers(dir: string, name: string): Promise<void> {
+  const owner = await readOwner(dir, name)
   await rm(join(dir, name), { force: true })
-  if (owner && 'path' in owner.endpoint) {
-    await rm(owner.endpoint.path, { force: true })
-    await rmdir(dirname(owner.endpoint.path)).catch(() => {}) // not empty, or gone: not ours to mind
-  }
+  if (owner && 'path' in owner.endpoint) await removeSocket(owner.endpoint.path)
 }
 
 async function writeWhole(file: string, owner: OwnerFile): Promise<void> {
   const draft = `${file}.new`
-  await writeFile(draft, JSON.stringify(owner), { mode: 0o600 })
-  await rename(draft, file)
+  try {
+    await writeFile(draft, JSON.stringify(owner), { mode: 0o600 })
+    await rename(draft, file)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  }
 }

@@ -82,7 +82,9 @@ export function planQuery(env: Env, entry: CollectionEntry, request: PlanRequest
 /** The plan over one index, null when the index cannot serve the filter or would serve it no better than a scan. */
 function indexPlan(index: IndexEntry, wanted: FilterNode[], sort: SortSpec | null, forced: boolean): IndexPlan | null {
   const shape = shapeOf(index)
-  if (shape.holds && !implies(wanted, shape.holds.node)) return null
+  // Asked for by name, a sparse index serves as it is, and what it does not hold is not found: MongoDB has it so.
+  const asIs = forced && index.sparse && !index.partial
+  if (shape.holds && !asIs && !implies(wanted, shape.holds.node)) return null
   const bounds: FieldBound[] = []
   const heads = new Set<string>()
   for (const { path } of index.fields) {

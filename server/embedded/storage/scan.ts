@@ -16,20 +16,25 @@ const FIRST_CHUNK = 8
 const LARGEST_CHUNK = 512
 const CHUNK_BYTES = 1024 * 1024
 
+/** What is made of a candidate; undefined: it is none. The bytes are lmdb's, and gone with the return (see `Borrowed`). */
+export type Make<T> = (record: number, raw: Buffer, size: number) => T | undefined
+
 /**
- * The candidates of a plan, each at most once. No read transaction outlives a step: entries are taken in chunks and each
- * chunk seeks anew, so a document whose key moves meanwhile may be missed. With `pauses`, PAUSE is given now and then.
+ * What `make` makes of the candidates of a plan, each at most once. No read transaction outlives a step: entries are taken in
+ * chunks and each chunk seeks anew, so a document whose key moves meanwhile may be missed. With `pauses`, PAUSE is given now
+ * and then.
  */
-export function* runPlan(
+export function* runPlan<T>(
   env: Env,
   entry: CollectionEntry,
   plan: Plan,
   examined: Examined,
-  pauses: boolean
-): Generator<Found | typeof PAUSE> {
+  pauses: boolean,
+  make: Make<T>
+): Generator<T | typeof PAUSE> {
   const watch = createWatch(pauses)
   if (plan.kind === 'scan') {
-    yield* scanRecords(env, entry, examined, watch, plan.reverse)
+    yield* scanRecords(env, entry, examined, watch, plan.reverse, make)
     return
   }
   const seen = plan.kind === 'union' || plan.index.multikey ? new Set<number>() : null
@@ -43,12 +48,11 @@ export function* runPlan(
         if (seen.has(record)) continue
         seen.add(record)
       }
-      const key = recordKey(entry.id, record)
-      // Without pauses this is a write, which forgets its documents soon; a cursor may keep some of them for long.
-      const raw = pauses ? env.recs.get(key) : env.read(env.recs, key)
-      if (raw === undefined) continue // removed since its chunk was read
+      const found = env.walk.get(recordKey(entry.id, record))
+      if (found === undefined) continue // removed since its chunk was read
       examined.documents++
-      yield { record, raw }
+      const made = make(record, found.raw, found.size)
+      if (made !== undefined) yield made
     }
   }
 }
@@ -84,8 +88,10 @@ export function* walkIndex(
       } else {
         for (key of env.idx.getKeys(range) as Iterable<Buffer>) records.push(recordOfKey(key))
       }
-      examined.keys += records.length
-      yield* records
+      for (const record of records) {
+        examined.keys++ // one by one: whoever has enough goes no further
+        yield record
+      }
       if (records.length < chunk || key === null) break
       last = key
       if (chunk < LARGEST_CHUNK) chunk *= 4
@@ -126,33 +132,58 @@ function rangeOf(span: Span, last: Buffer | null, reverse: boolean, limit: numbe
   return { start: last ?? span.high, end: span.low, exclusiveStart: true, inclusiveEnd: true, reverse: true, limit }
 }
 
-function* scanRecords(
+function* scanRecords<T>(
   env: Env,
   entry: CollectionEntry,
   examined: Examined,
   watch: Watch,
-  reverse: boolean
-): Generator<Found | typeof PAUSE> {
+  reverse: boolean,
+  make: Make<T>
+): Generator<T | typeof PAUSE> {
   const span: Span = { low: prefixKey(entry.id), high: prefixKey(entry.id + 1), point: null }
   let last: Buffer | null = null
   let chunk = FIRST_CHUNK
   for (;;) {
-    const found: Found[] = []
+    const found: (T | Broken)[] = []
+    const places: number[] = []
+    const before = examined.documents
     let bytes = 0
-    let key: Buffer | null = null
-    for (const item of env.recs.getRange(rangeOf(span, last, reverse, chunk))) {
-      key = item.key as Buffer
-      found.push({ record: recordOfKey(key), raw: item.value })
-      bytes += item.value.length
+    let count = 0
+    let record = 0
+    for (const { key, value } of env.walk.getRange(rangeOf(span, last, reverse, chunk))) {
+      record = key as unknown as number // what RECORD_KEYS reads
+      count++
+      bytes += value.size
+      const made = tryToMake(make, record, value.raw, value.size)
+      if (made === undefined) continue
+      found.push(made)
+      places.push(count)
+      if (made instanceof Broken) break // nobody gets behind it
     }
-    for (const one of found) {
-      examined.documents++
+    for (let i = 0; i < found.length; i++) {
+      const one = found[i]
+      examined.documents = before + places[i]
+      if (one instanceof Broken) throw one.error
       yield one
     }
-    if (found.length < chunk || key === null) return
-    last = key
-    chunk = Math.max(1, Math.min(LARGEST_CHUNK, chunk * 4, Math.floor((CHUNK_BYTES * found.length) / bytes)))
+    examined.documents = before + count
+    if (count < chunk) return
+    last = recordKey(entry.id, record)
+    chunk = Math.max(1, Math.min(LARGEST_CHUNK, chunk * 4, Math.floor((CHUNK_BYTES * count) / bytes)))
     if (watch.due()) yield* watch.pause(env)
+  }
+}
+
+/** A document that could not be judged. It only matters if the scan gets there: others before it may be enough. */
+class Broken {
+  constructor(readonly error: unknown) {}
+}
+
+function tryToMake<T>(make: Make<T>, record: number, raw: Buffer, size: number): T | Broken | undefined {
+  try {
+    return make(record, raw, size)
+  } catch (error) {
+    return new Broken(error)
   }
 }
 

@@ -5,6 +5,7 @@ export type StoreErrorCode =
   | 'store.disk-full'
   | 'store.in-use'
   | 'store.damaged'
+  | 'store.foreign'
   | 'store.too-new'
   | 'store.not-started'
 
@@ -45,6 +46,20 @@ export function explainStoreError(path: string, error: unknown): unknown {
       error
     )
   }
+  if (code === 'ENAMETOOLONG') {
+    return new EmbeddedStoreError(
+      'store.not-a-directory',
+      `The path of the store directory is too long (${path.length} characters). Choose a shorter one.`,
+      error
+    )
+  }
+  if (code === 'ENOENT' || code === 'ENODEV' || code === 'ELOOP') {
+    return new EmbeddedStoreError(
+      'store.not-writable',
+      `The store directory ${path} cannot be made there (${code}). Choose another directory.`,
+      error
+    )
+  }
   if (isDiskFull(error)) {
     return new EmbeddedStoreError(
       'store.disk-full',
@@ -60,7 +75,7 @@ export function explainStoreError(path: string, error: unknown): unknown {
       error
     )
   }
-  if (/MDB_(INVALID|CORRUPTED|VERSION_MISMATCH|PANIC)/.test(text)) {
+  if (/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC)/.test(text)) {
     return new EmbeddedStoreError(
       'store.damaged',
       `The store in ${path} cannot be read (${text}). Restore a backup into an empty directory.`,

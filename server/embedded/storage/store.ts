@@ -2,6 +2,7 @@ import { MongoError } from '../bson/errors.js'
 import type { Doc, Value } from '../bson/document.js'
 import { encodeKey, isTruncated } from '../bson/keys.js'
 import type { Filter, FilterNode } from '../bson/match.js'
+import { take } from '../bson/slab.js'
 import type { PAUSE } from '../aggregate/pipeline.js'
 import { createCatalog } from './catalog.js'
 import type { CollectionEntry, IndexEntry } from './catalog.js'
@@ -11,7 +12,7 @@ import { createIndexes } from './indexes.js'
 import { planQuery } from './planner.js'
 import type { Plan, SortSpec } from './planner.js'
 import { isNullish, isPlain } from './filters.js'
-import { createRecords, entryPrefix, holderOf } from './records.js'
+import { createRecords, entryPrefix, holderOf, shapeOf } from './records.js'
 import { runPlan } from './scan.js'
 import type { Examined, Found } from './scan.js'
 import { createSweeper } from './sweeper.js'
@@ -59,22 +60,44 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
     },
     plan,
     /** The records that match, in the plan's order, and now and then a pause. */
-    *matches(entry: CollectionEntry, query: Query, chosen: Plan, examined: Examined): Generator<Found | Pause> {
-      for (const found of runPlan(env, entry, chosen, examined, query.pauses)) {
-        if (typeof found === 'symbol' || query.filter.testRaw(found.raw)) yield found
-      }
+    matches(entry: CollectionEntry, query: Query, chosen: Plan, examined: Examined): Generator<Found | Pause> {
+      const { filter, pauses } = query
+      return runPlan(env, entry, chosen, examined, pauses, (record, raw, size) =>
+        filter.testRaw(raw) ? { record, raw: kept(raw, size, pauses) } : undefined
+      )
     },
-    /** The one record a filter on `_id` can mean, null when it is not there or does not match; undefined: ask for a plan. */
-    byId(entry: CollectionEntry, filter: Filter): Found | null | undefined {
-      const id = idOf(filter.node)
-      const index = entry.indexes[0]
-      if (id === undefined || index.name !== '_id_' || index.cut) return undefined
-      const key = encodeKey([id], [1])
-      if (isTruncated(key)) return undefined
-      const record = holderOf(env, entryPrefix(index, key))
-      if (record === null) return null
-      const raw = records.get(entry, record)
-      return raw !== undefined && filter.testRaw(raw) ? { record, raw } : null
+    /** The same, but what `make` makes of each of them. It must copy what it keeps of the bytes, as decoding does. */
+    gather<T>(
+      entry: CollectionEntry,
+      query: Query,
+      chosen: Plan,
+      examined: Examined,
+      make: (raw: Buffer) => T
+    ): Generator<T | Pause> {
+      const { filter, pauses } = query
+      return runPlan(env, entry, chosen, examined, pauses, (_, raw) => (filter.testRaw(raw) ? make(raw) : undefined))
+    },
+    /**
+     * The one record a filter can mean that gives every field of a unique index, null when it is not there or does not
+     * match; undefined: ask for a plan.
+     */
+    byUnique(entry: CollectionEntry, filter: Filter): Found | null | undefined {
+      const wanted = equalities(filter.node)
+      for (const index of wanted.size > 0 ? entry.indexes : []) {
+        const whole = index.unique && index.ready && index.partial === null && !index.sparse
+        if (!whole || index.multikey || index.cut || !index.fields.every(({ path }) => wanted.has(path))) continue
+        const { paths, directions } = shapeOf(index)
+        const key = encodeKey(
+          paths.map((path) => wanted.get(path)),
+          directions
+        )
+        if (isTruncated(key)) return undefined
+        const record = holderOf(env, entryPrefix(index, key))
+        if (record === null) return null
+        const raw = records.get(entry, record)
+        return raw !== undefined && filter.testRaw(raw) ? { record, raw } : null
+      }
+      return undefined
     },
     /** The collection, made if need be; call inside a write job. @throws MongoError 73 */
     ensure(db: string, name: string): CollectionEntry {
@@ -121,17 +144,19 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
   return store
 }
 
-/** The one `_id` a filter asks for, undefined when it may mean several or none. */
-function idOf(node: FilterNode): Value | undefined {
-  if (node.op === 'and') {
-    for (const child of node.children) {
-      const id = child.op === 'cmp' ? idOf(child) : undefined
-      if (id !== undefined) return id
-    }
-    return undefined
-  }
-  const usable = node.op === 'cmp' && node.cmp === '$eq' && node.path === '_id'
-  return usable && isPlain(node.value) && !isNullish(node.value) ? node.value : undefined
+/** A copy of a borrowed value. A write forgets its documents soon; a cursor may keep some of them for long. */
+function kept(raw: Buffer, size: number, long: boolean): Buffer {
+  const copy = long ? Buffer.allocUnsafe(size) : take(size)
+  raw.copy(copy, 0, 0, size)
+  return copy
+}
+
+/** The values a filter asks of whole top-level fields, where an index holds exactly one entry for such a value. */
+function equalities(node: FilterNode, found = new Map<string, Value>()): Map<string, Value> {
+  if (node.op === 'and') for (const child of node.children) equalities(child, found)
+  const usable = node.op === 'cmp' && node.cmp === '$eq' && !node.path.includes('.')
+  if (usable && isPlain(node.value) && !isNullish(node.value)) found.set(node.path, node.value)
+  return found
 }
 
 function hintName(entry: CollectionEntry, hint: string | Doc | null): string | null {

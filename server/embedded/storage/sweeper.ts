@@ -10,6 +10,9 @@ import type { Plan } from './planner.js'
 import type { Examined, Found } from './scan.js'
 
 const SLICE_MS = 5
+/** How many expired documents are looked up for one slice; it follows how many the slice before had time to remove. */
+const FIRST_VICTIMS = 50
+const MOST_VICTIMS = 1_000
 
 type Query = { filter: Filter; pauses: boolean }
 
@@ -47,26 +50,33 @@ export function createSweeper(
     const wanted = index.partial ? new Map<string, Value>([['$and', [expired, decode(index.partial)]]]) : expired
     const filter = compileFilter(wanted)
     let removed = 0
+    let most = FIRST_VICTIMS
+    const durable: Promise<void>[] = []
     for (let more = true; more && !stopped;) {
-      more = await env.write((): boolean => {
+      const slice = await env.step((): { more: boolean; removed: number } => {
         const current = catalog.byId(entry.id)
-        if (!current) return false
+        if (!current) return { more: false, removed: 0 }
         const until = performance.now() + SLICE_MS
         const query = { filter, pauses: false }
         const victims = []
         for (const found of store.matches(current, query, store.plan(current, query), { keys: 0, documents: 0 })) {
           if (typeof found !== 'symbol') victims.push(found)
-          if (victims.length === 500) break
+          if (victims.length === most) break
         }
-        for (let i = 0; i < victims.length; i++) {
-          const { record, raw } = victims[i]
+        let done = 0
+        for (const { record, raw } of victims) {
           records.remove(current, record, { raw, doc: decode(raw) })
-          removed++
-          if (performance.now() > until) return i + 1 < victims.length || victims.length === 500
+          done++
+          if (performance.now() > until) break
         }
-        return victims.length === 500
+        return { more: done < victims.length || done === most, removed: done }
       })
+      more = slice.value.more
+      removed += slice.value.removed
+      most = Math.min(MOST_VICTIMS, Math.max(FIRST_VICTIMS, slice.value.removed * 2))
+      durable.push(slice.durable)
     }
+    await Promise.all(durable)
     return removed
   }
 

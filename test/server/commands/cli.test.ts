@@ -1,9 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, readFile, stat } from 'node:fs/promises'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as retry } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { runCli } from '../../../server/commands/cli.js'
@@ -38,6 +39,10 @@ t.test('a wrong command line', async (t) => {
     t.match(await run(['keys', 'burn']), { code: 2, err: /none of new, list, rotate/ })
     t.match(await run(['store', 'backup']), { code: 2, err: /needs a directory/ })
     t.match(await run(['store', '--listen', '8480']), { code: 2, err: /HOST:PORT/ })
+    t.match(await run(['store', '--password-file', 'x']), { code: 2, err: /is for --listen/ })
+    t.match(await run(['store', '--password', 'x']), { code: 2, err: /'--password'/ }) // ps would show it to everybody
+    t.match(await run(['export']), { code: 2, err: /usage: hongyan export/ })
+    t.match(await run(['import', 'a', 'b']), { code: 2, err: /"b" is one word too many/ })
     t.match(await run(['account', 'add', '--kind', 'shop', '--app-id', 'wx1', '--secret', 'x']), {
       code: 2,
       err: /--kind: .*; --app-id: an appId is wx and 16 hex digits; --secret: /
@@ -46,7 +51,20 @@ t.test('a wrong command line', async (t) => {
   t.test('may ask for help', async (t) => {
     t.match(await run(['--version']), { code: 0, out: VERSION })
     t.match(await run([]), { code: 0, out: /doctor[\s\S]*MONGODB_URI/ })
-    for (const name of ['serve', 'api', 'worker', 'sandbox', 'demo', 'doctor', 'store', 'keys', 'key', 'account']) {
+    for (const name of [
+      'serve',
+      'api',
+      'worker',
+      'sandbox',
+      'demo',
+      'doctor',
+      'store',
+      'export',
+      'import',
+      'keys',
+      'key',
+      'account'
+    ]) {
       t.match(await run([name, '--help']), { code: 0, out: new RegExp(`usage: hongyan ${name}`) })
     }
   })
@@ -61,15 +79,54 @@ t.test('wrong surroundings are said in a line, with exit code 1', async (t) => {
   }
   const file = join(t.testdir({ file: 'text' }), 'file')
   await fault(['serve'], { HONGYAN_PORT: 'x', MONGODB_URI: 'q' }, /not right:\n  HONGYAN_PORT: .*\n  MONGODB_URI: /)
-  await fault(['serve'], { HONGYAN_DATA: file }, /data directory .*file cannot be written to \(it is not a directory\)/)
+  await fault(
+    ['serve', '--port', '0'],
+    { HONGYAN_DATA: file },
+    /data directory .*file cannot be written to \(it is not a directory\)/
+  )
   const data = t.testdir()
   const away = { HONGYAN_DATA: data, MONGODB_URI: 'mongodb://u:hunter2@127.0.0.1:1/x?serverSelectionTimeoutMS=200' }
-  await fault(['serve'], away, /the store at mongodb:\/\/\*\*\*@127\.0\.0\.1:1\/x.* does not answer/)
+  await fault(['serve', '--port', '0'], away, /the store at mongodb:\/\/\*\*\*@127\.0\.0\.1:1\/x.* does not answer/)
   await fault(['key', 'create', '--scopes', 'all'], { ...away, HONGYAN_KEYS: 'k1:zzz' }, /the key "k1" is not 32 bytes/)
+  await fault(['serve'], { HONGYAN_DATA: join(data, 'x'.repeat(300)) }, /its path is too long/)
+  if (process.platform === 'linux') {
+    // Nothing can be made there, and node's own recursive mkdir never says so.
+    for (const command of ['serve', 'store']) {
+      await fault(
+        [command],
+        { HONGYAN_DATA: '/proc/hy' },
+        /\/proc\/hy cannot be written to \(nothing can be made there\)/
+      )
+    }
+    t.match(await run(['doctor', '--offline'], { HONGYAN_DATA: '/proc/hy' }), {
+      code: 1,
+      out: /✗ store: .*nothing can be made/
+    })
+  }
+  await fault(['store', 'check'], { HONGYAN_DATA: join(data, 'none') }, /There is no store in .*none\/store/)
+  await fault(['store', 'check'], { HONGYAN_DATA: file }, /There is no store in|is not a directory/)
+  await fault(['store', 'backup', join(data, 'to')], { HONGYAN_DATA: join(data, 'none') }, /There is no store/)
+  const listen = ['store', '--listen', '127.0.0.1:0', '--password-file']
+  await fault([...listen, join(data, 'no', 'such')], { HONGYAN_DATA: data }, /password file .*such cannot be used/)
+  await writeFile(join(data, 'empty'), '\n', { mode: 0o600 })
+  await fault([...listen, join(data, 'empty')], { HONGYAN_DATA: data }, /empty holds no password/)
+  if (process.platform !== 'win32') {
+    await writeFile(join(data, 'open'), 'secret')
+    await chmod(join(data, 'open'), 0o644)
+    await fault(
+      [...listen, join(data, 'open')],
+      { HONGYAN_DATA: data },
+      /can be read by others \(mode 644\): chmod 600/
+    )
+  }
+  const damaged = t.testdir({ store: { 'data.mdb': 'no store at all' } })
+  await fault(['store', 'check'], { HONGYAN_DATA: damaged }, /not an LMDB file/)
+  await fault(['store'], { HONGYAN_DATA: damaged }, /not an LMDB file/)
+  await fault(['serve', '--port', '0'], { HONGYAN_DATA: damaged }, /does not open: .*not an LMDB file/)
   if (process.getuid?.() !== 0) {
     const locked = t.testdir()
     await chmod(locked, 0o500)
-    await fault(['serve'], { HONGYAN_DATA: locked }, /cannot be written to \(no permission\)/)
+    await fault(['serve', '--port', '0'], { HONGYAN_DATA: locked }, /cannot be written to \(no permission\)/)
     await chmod(locked, 0o700)
   }
 })
@@ -136,8 +193,8 @@ async function start(t: Test, argv: string[], env: Record<string, string>) {
     await ended
   })
   const ready = await Promise.race([once(child, 'message').then(([message]) => message as any), ended.then(() => null)])
-  const stop = async () => {
-    child.kill('SIGTERM')
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal)
     return ended
   }
   return { ready, lines, ended, stop }
@@ -180,18 +237,38 @@ t.test('a server', async (t) => {
     t.equal(login.status, 200)
     t.equal(await second.stop(), 0)
   })
+  t.test('killed leaves its store to the other one', async (t) => {
+    const second = await start(t, ['api', '--port', '0'], env)
+    t.equal(second.ready.ownsStore, false)
+    const readiness = async () => (await fetch(`${second.ready.url}/readyz`)).status
+    t.equal(await readiness(), 200)
+    await first.stop('SIGKILL')
+    let status = await readiness()
+    for (; status !== 200; status = await readiness()) await retry(50)
+    t.equal(status, 200, 'and nobody had to be started again')
+    t.equal(await second.stop(), 0)
+  })
   t.test('stops in good order', async (t) => {
+    const first = await start(t, ['serve', '--port', '0'], env)
+    t.equal(first.ready.ownsStore, true)
     t.equal(await first.stop(), 0)
     t.match(JSON.parse(first.lines.at(-1)!), { msg: 'stopped' })
   })
 })
 
 t.test('a store of its own', async (t) => {
-  const store = await start(t, ['store', '--listen', '127.0.0.1:0', '--print-uri', '--data', t.testdir()], {})
+  const dir = t.testdir()
+  const listen = ['--listen', '127.0.0.1:0', '--password-file', join(dir, 'password'), '--print-uri', '--data', dir]
+  const store = await start(t, ['store', ...listen], {})
 
   t.test('prints its uri and nothing else', async (t) => {
     t.same(store.lines, [store.ready.uri])
-    t.match(store.ready.uri, /^mongodb:\/\/[^@]+@127\.0\.0\.1:\d+\//)
+    const password = (await readFile(join(dir, 'password'), 'utf8')).trim()
+    t.match(store.ready.uri, new RegExp(`^mongodb://hongyan:${password}@127\\.0\\.0\\.1:\\d+/`))
+    if (process.platform !== 'win32') t.equal((await stat(join(dir, 'password'))).mode & 0o777, 0o600)
+    t.match(await run(['store', '--data', dir]), { code: 1, err: /run by another process already/ })
+    t.match(await run(['store', 'check', '--data', dir]), { code: 0, out: /0 fault\(s\)/ })
+    t.match(await run(['store', 'backup', join(dir, 'copy'), '--data', dir]), { code: 0, out: /was copied to/ })
   })
   t.test('serves a worker and an owner out of the environment', async (t) => {
     const admin = { HONGYAN_ADMIN_EMAIL: 'boss@example.com', HONGYAN_ADMIN_PASSWORD: 'correct horse battery' }

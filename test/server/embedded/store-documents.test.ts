@@ -1,4 +1,5 @@
 import { Long, ObjectId } from 'mongodb'
+import { inspect } from 'node:util'
 import t from 'tap'
 import { refusal, withStore } from './with-store.js'
 
@@ -274,4 +275,83 @@ t.test('collections and databases are listed, made once, measured and dropped', 
   t.same((await client.db().admin().listDatabases({ nameOnly: true })).databases, [{ name: 'elsewhere' }])
   for (const name of ['a$b', 'system.x', '.a', 'x'.repeat(260)])
     t.equal((await refusal(db.command({ create: name }))).code, 73, name)
+})
+
+t.test('what is not done here is refused with a code, never left out', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.insertMany(Array.from({ length: 20_000 }, (_, i) => ({ _id: i, a: i, filler: 'x'.repeat(40) })))
+  const refused: [number, Record<string, unknown>][] = [
+    [59, { renameCollection: 'x.a', to: 'x.b' }],
+    [59, { explain: { ping: 1 } }],
+    [40415, { explain: { find: 'rows', frobnicate: 1 } }],
+    [16, { explain: { delete: 'rows', deletes: [] } }],
+    [72, { create: 'made', capped: true, size: 1_000 }],
+    [72, { create: 'made', size: 1_000 }],
+    [72, { create: 'made', viewOn: 'rows', pipeline: [] }],
+    [72, { create: 'made', collation: { locale: 'zh' } }],
+    [72, { create: 'made', autoIndexId: false }],
+    [72, { find: 'rows', collation: { locale: 'zh' } }],
+    [72, { find: 'rows', tailable: true }],
+    [72, { find: 'rows', showRecordId: true }],
+    [72, { find: 'rows', min: { a: 1 }, hint: { a: 1 } }],
+    [72, { createIndexes: 'rows', indexes: [{ key: { a: 1 }, name: 'a', collation: { locale: 'zh' } }] }],
+    [72, { createIndexes: 'rows', indexes: [{ key: { a: 1 }, name: 'a', hidden: true }] }],
+    [67, { createIndexes: 'rows', indexes: [{ key: { '$**': 1 }, name: 'all' }] }],
+    [67, { createIndexes: 'rows', indexes: [{ key: { a: 'text' }, name: 'a' }] }],
+    [2, { find: 'rows', filter: { $where: 'true' } }],
+    [2, { find: 'rows', filter: { $text: { $search: 'a' } } }],
+    [2, { find: 'rows', filter: { $jsonSchema: {} } }],
+    [2, { find: 'rows', filter: { a: { $near: [0, 0] } } }],
+    [2, { find: 'rows', projection: { a: { $meta: 'textScore' } } }],
+    [40324, { aggregate: 'rows', pipeline: [{ $graphLookup: {} }], cursor: {} }],
+    [40324, { aggregate: 'rows', pipeline: [{ $changeStream: {} }], cursor: {} }],
+    [168, { aggregate: 'rows', pipeline: [{ $set: { a: { $function: {} } } }], cursor: {} }],
+    [72, { aggregate: 'rows', pipeline: [], explain: true }],
+    [40415, { aggregate: 'rows', pipeline: [], cursor: { frobnicate: 1 } }],
+    [51024, { aggregate: 'rows', pipeline: [], cursor: { batchSize: -1 } }],
+    [40415, { listCollections: 1, cursor: { frobnicate: 1 } }],
+    [9, { find: 'rows', let: { Upper: 1 } }],
+    [123, { find: 'rows', readConcern: { level: 'snapshot' } }],
+    [2, { find: 'rows', readConcern: { level: 'lax' } }],
+    [72, { find: 'rows', readConcern: { afterClusterTime: 1 } }],
+    [20, { find: 'rows', startTransaction: true, autocommit: false, txnNumber: 1n }],
+    [2, { insert: 'rows', documents: [{ _id: -1 }], writeConcern: { w: 3 } }],
+    [2, { insert: 'rows', documents: [{ _id: -1 }], writeConcern: { w: 'nearby' } }],
+    [9, { insert: 'rows', documents: [{ _id: -1 }], writeConcern: { w: -1 } }],
+    [322, { ping: 1, apiVersion: '2' }],
+    [323, { dbStats: 1, apiVersion: '1', apiStrict: true }],
+    [14, { find: 'rows', maxTimeMS: 'long' }],
+    [2, { find: 'rows', maxTimeMS: -1 }],
+    [2, { getMore: 1n, collection: 'rows', maxTimeMS: 5 }],
+    [50, { find: 'rows', filter: { filler: 'y' }, maxTimeMS: 1 }],
+    [50, { count: 'rows', query: { filler: 'y' }, maxTimeMS: 1 }],
+    [50, { distinct: 'rows', key: 'a', maxTimeMS: 1 }],
+    [50, { aggregate: 'rows', pipeline: [{ $group: { _id: '$a' } }], cursor: {}, maxTimeMS: 1 }],
+    [50, { update: 'rows', updates: [{ q: {}, u: { $inc: { a: 1 } }, multi: true }], maxTimeMS: 1 }],
+    [51024, { collStats: 'rows', scale: 0 }]
+  ]
+  for (const [code, command] of refused)
+    t.equal((await refusal(db.command(command))).code, code, inspect(command, { depth: 4 }))
+  t.notOk((await db.listCollections({ name: 'made' }).toArray()).length)
+  t.equal(await rows.findOne({ _id: -1 }), null)
+  t.equal((await rows.find({}, { maxTimeMS: 60_000, batchSize: 5_000 }).toArray()).length, 20_000, 'time enough')
+})
+
+t.test('a collection and its indexes are measured', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.insertMany(Array.from({ length: 500 }, (_, i) => ({ _id: i, name: `name ${i}` })))
+  await rows.createIndex({ name: 1 })
+  await rows.createIndex({ rare: 1 }, { sparse: true })
+  const { indexSizes, totalIndexSize, size, totalSize } = await db.command({ collStats: 'rows' })
+  t.ok(indexSizes.name_1 > indexSizes._id_ && indexSizes._id_ >= 500 * 10, JSON.stringify(indexSizes))
+  t.equal(indexSizes.rare_1, 0)
+  t.equal(totalIndexSize, indexSizes.name_1 + indexSizes._id_)
+  t.equal(totalSize, size + totalIndexSize)
+  t.match(await db.command({ dbStats: 1, scale: 2 }), {
+    indexSize: totalIndexSize / 2,
+    dataSize: size / 2,
+    scaleFactor: 2
+  })
 })

@@ -34,7 +34,7 @@ t.test('indexes', async (t) => {
       }),
       { note: 'all indexes already exist', numIndexesBefore: 2, numIndexesAfter: 2 }
     )
-    t.equal((await refusal(c.createIndex({ a: 1, b: -1 }, { unique: true }))).code, 85)
+    t.equal((await refusal(c.createIndex({ a: 1, b: -1 }, { unique: true }))).code, 86)
     t.equal((await refusal(c.createIndex({ a: 1, b: -1 }, { name: 'other' }))).code, 85)
     t.equal((await refusal(c.createIndex({ b: 1 }, { name: 'a_1_b_-1' }))).code, 86)
     for (const bad of [{ a: 'text' }, { a: '2dsphere' }, { '$**': 1 }, { a: 0 }, { '': 1 }])
@@ -262,4 +262,14 @@ t.test('indexes', async (t) => {
     })
     t.same(value.at, new Date('2030-01-01T00:00:31Z'), '$$NOW does not go back')
   })
+})
+
+t.test('indexes that share their keys are told apart by name', async (t) => {
+  const { db } = await withStore(t)
+  const c = db.collection('twins')
+  await c.createIndex({ a: 1 }, { name: 'all' })
+  await c.createIndex({ a: 1 }, { name: 'some', sparse: true })
+  t.equal((await refusal(db.command({ dropIndexes: 'twins', index: { a: 1 } }))).code, 181)
+  await c.dropIndex('some')
+  t.match(await db.command({ dropIndexes: 'twins', index: { a: 1 } }), { nIndexesWas: 2 })
 })

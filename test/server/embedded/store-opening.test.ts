@@ -1,11 +1,29 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MongoClient } from 'mongodb'
+import { open as openLmdb } from 'lmdb'
 import t from 'tap'
+import type { Test } from 'tap'
 import { backupStore, checkStore, EmbeddedStoreError, openEmbedded } from '../../../server/embedded/embedded.js'
 import { supportedMarkdown } from '../../../server/embedded/commands/supported.js'
+import { openSocket } from '../../../server/embedded/storage/socket.js'
 import { explainStoreError } from '../../../server/embedded/storage/store-error.js'
 import { withStore } from './with-store.js'
 
@@ -18,10 +36,17 @@ async function failure(work: Promise<unknown>): Promise<EmbeddedStoreError> {
   throw new Error('it did not fail')
 }
 
+/** A directory whose path is short enough for a socket in it, as data directories are. */
+function shortDir(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'hy-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
 t.test('a worker thread serves the store, and closing gives it back', async (t) => {
   const dir = join(t.testdir(), 'deep', 'store')
   const store = await openEmbedded({ dir })
-  t.match(store, { owner: true, uri: /^mongodb:\/\/%2F.*%2Fs\.sock\/hongyan\?directConnection=true/ })
+  t.match(store, { owner: true, uri: /^mongodb:\/\/%2F.*\.sock\/hongyan\?directConnection=true/ })
   const client = await new MongoClient(store.uri).connect()
   await client.db().collection<any>('a').insertOne({ _id: 1 })
   const guest = await openEmbedded({ dir })
@@ -39,6 +64,104 @@ t.test('a worker thread serves the store, and closing gives it back', async (t) 
   const again = await openEmbedded({ dir, worker: false })
   t.ok(again.owner)
   await again.close()
+})
+
+t.test('the socket', async (t) => {
+  if (process.platform === 'win32') return t.pass('there are none')
+  const accept = () => {}
+  t.test('lies in the data directory, or else in a directory of this user alone', async (t) => {
+    const dir = shortDir(t)
+    const inside = await openSocket(dir, accept)
+    t.equal(inside.stable, join(dir, 's.sock'))
+    t.equal(statSync(inside.path()).mode & 0o777, 0o600)
+    await inside.close()
+    chmodSync(dir, 0o755)
+    const outside = await openSocket(dir, accept)
+    t.match(outside.stable, join(tmpdir(), `hongyan-${process.geteuid!()}`), 'others could replace it there')
+    await outside.close()
+  })
+  t.test('is not put where another user may have prepared something', async (t) => {
+    const temp = shortDir(t)
+    const elsewhere = shortDir(t)
+    const before = process.env.TMPDIR
+    process.env.TMPDIR = temp
+    t.teardown(() => (before === undefined ? delete process.env.TMPDIR : (process.env.TMPDIR = before)))
+    const place = join(temp, `hongyan-${process.geteuid!()}`)
+    const dir = join(t.testdir(), 'a path too long for a socket in it'.repeat(3))
+    mkdirSync(dir)
+    for (const prepare of [
+      () => symlinkSync(elsewhere, place),
+      () => mkdirSync(place, { mode: 0o777 }),
+      () => writeFileSync(place, '')
+    ]) {
+      prepare()
+      if (statSync(place).isDirectory()) chmodSync(place, 0o777)
+      const socket = await openSocket(dir, accept)
+      t.match(socket.stable, join(temp, 'hongyan-s-'))
+      t.equal(statSync(join(socket.stable, '..')).mode & 0o777, 0o700)
+      await socket.close()
+      t.notOk(existsSync(join(socket.stable, '..')))
+      rmSync(place, { recursive: true })
+    }
+    t.same(readdirSync(elsewhere), [])
+  })
+  t.test('comes back when a cleaner has taken it away', async (t) => {
+    const dir = shortDir(t)
+    const socket = await openSocket(dir, accept)
+    await socket.publish()
+    rmSync(socket.stable)
+    t.notOk(await socket.taken())
+    await socket.keep()
+    t.ok(await socket.taken())
+    await socket.retreat()
+    t.notOk(existsSync(socket.stable))
+    await socket.close()
+    t.same(readdirSync(dir), [])
+  })
+  t.test('that answers is proof of an owner, whatever became of its file', async (t) => {
+    const dir = shortDir(t)
+    const server = createServer().listen(join(dir, 's.sock'))
+    await new Promise((resolve) => server.once('listening', resolve))
+    t.match(await failure(openEmbedded({ dir, worker: false })), { code: 'store.in-use', message: /s\.sock/ })
+    t.same(readdirSync(dir), ['s.sock'])
+    server.close()
+  })
+})
+
+t.test('a copy of a store in use is a store of its own', async (t) => {
+  const dir = join(t.testdir(), 'store')
+  const store = await openEmbedded({ dir, worker: false })
+  cpSync(dir, `${dir}2`, { recursive: true, filter: (path) => !path.endsWith('.sock') })
+  const copy = await openEmbedded({ dir: `${dir}2`, worker: false })
+  t.ok(copy.owner)
+  t.not(copy.uri, store.uri)
+  await copy.close()
+  await store.close()
+})
+
+t.test('other users can read nothing', async (t) => {
+  if (process.platform === 'win32') return t.pass('rights are of another kind there')
+  const dir = join(t.testdir(), 'store')
+  mkdirSync(dir, { mode: 0o755 })
+  const before = process.umask(0)
+  t.teardown(() => process.umask(before))
+  const store = await openEmbedded({ dir, worker: false })
+  const copy = `${dir}-copy`
+  await backupStore(dir, copy)
+  const modes = (at: string) => readdirSync(at).map((name) => [name, statSync(join(at, name)).mode & 0o077])
+  for (const at of [dir, copy]) {
+    t.same(
+      modes(at).filter(([, mode]) => mode !== 0),
+      []
+    )
+    t.equal(statSync(at).mode & 0o777, 0o700)
+  }
+  await store.close()
+  await checkStore(copy)
+  t.same(modes(copy), [
+    ['data.mdb', 0],
+    ['lock.mdb', 0]
+  ])
 })
 
 t.test('of many who open a directory at once, one owns it', async (t) => {
@@ -83,7 +206,14 @@ t.test('a directory that cannot be used is named, with the cure', async (t) => {
       message: new RegExp(`${dir}/file`)
     })
   }
-  t.ok((await failure(openEmbedded({ dir: join(dir, 'file', 'deeper') }))) instanceof EmbeddedStoreError)
+  t.match(await failure(openEmbedded({ dir: join(dir, 'file', 'deeper') })), { code: 'store.not-a-directory' })
+  t.match(await failure(openEmbedded({ dir: join(dir, 'x'.repeat(300)) })), {
+    code: 'store.not-a-directory',
+    message: /too long/
+  })
+  // Node's own recursive mkdir would never come back from here.
+  if (existsSync('/proc/self'))
+    t.match(await failure(openEmbedded({ dir: '/proc/hy/store' })), { code: 'store.not-writable' })
   t.match(await failure(openEmbedded({ dir: join(dir, 'damaged'), worker: false })), { code: 'store.damaged' })
   mkdirSync(join(dir, 'locked'))
   chmodSync(join(dir, 'locked'), 0o500)
@@ -99,6 +229,49 @@ t.test('a directory that cannot be used is named, with the cure', async (t) => {
   ] as const) {
     t.match(explainStoreError('/some/where', error), { code, message: /\/some\/where/ })
   }
+})
+
+t.test('a data file that is no store, or no longer a whole one, is refused before it is used', async (t) => {
+  const { dir, db, end } = await withStore(t, { dir: join(t.testdir(), 'store') })
+  await db.collection('a').createIndex({ n: 1 })
+  await db.collection('a').insertMany(Array.from({ length: 3_000 }, (_, n) => ({ n, text: 'x'.repeat(n) })))
+  await end()
+  t.same((await checkStore(dir)).errors, [])
+  const file = join(dir, 'data.mdb')
+  const good = readFileSync(file)
+  const refused = async (code: string, message: RegExp) => {
+    t.match(await failure(openEmbedded({ dir, worker: false })), { code, message })
+    t.match(await failure(checkStore(dir)), { code, message })
+    t.match(await failure(backupStore(dir, `${dir}-${code}`)), { code, message })
+  }
+  for (const bytes of [good.length / 2, 8_192, 4_096]) {
+    truncateSync(file, bytes)
+    await refused('store.damaged', new RegExp(`cut off: it has ${bytes} of \\d+ bytes`))
+  }
+  for (const version of [1, 3]) {
+    writeFileSync(file, good)
+    const bytes = Buffer.from(good)
+    bytes.writeUInt32LE(version, 28)
+    writeFileSync(file, bytes)
+    await refused(version === 1 ? 'store.foreign' : 'store.too-new', /data version/)
+  }
+  let found = 0
+  const pages = good.length / 4096
+  for (let page = 2; page < pages; page += 397) {
+    const bytes = Buffer.from(good)
+    bytes.fill(0xa5, page * 4096, (page + 1) * 4096)
+    writeFileSync(file, bytes)
+    if ((await checkStore(dir)).errors.length > 0) found++
+  }
+  t.ok(found > pages / 397 / 4, `a page of rubbish in ${found} places`)
+  writeFileSync(file, good)
+  t.same((await checkStore(dir)).errors, [])
+
+  const others = join(dir, '..', 'others')
+  const foreign = openLmdb(others, { noSubdir: false })
+  await foreign.openDB('pictures', {}).put('a', 1)
+  await foreign.close()
+  t.match(await failure(openEmbedded({ dir: others })), { code: 'store.foreign', message: /"pictures"/ })
 })
 
 t.test('a copy opens like the original, taken from a store in use or at rest', async (t) => {

@@ -221,3 +221,112 @@ t.test('of many usable indexes the narrow one is taken, whatever the size', asyn
     t.ok(explained.executionStats.totalDocsExamined <= atMost, `${explained.executionStats.totalDocsExamined}: ${told}`)
   }
 })
+
+t.test('explain says which way is taken, and what was looked at on it', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.insertMany(Array.from({ length: 100 }, (_, i) => ({ _id: i, a: i % 10, b: i, tags: [i, -i] })))
+  await rows.createIndex({ a: 1, b: -1 })
+  await rows.createIndex({ b: 1 })
+  await rows.createIndex({ tags: 1 })
+  const told = (command: object) => db.command({ explain: command, verbosity: 'executionStats' })
+  const ways: [string, object, object, [number, number, number]][] = [
+    ['a scan', { find: 'rows', filter: { c: 1 } }, { stage: 'COLLSCAN', direction: 'forward' }, [0, 0, 100]],
+    [
+      'backwards',
+      { find: 'rows', hint: { $natural: -1 } },
+      { stage: 'COLLSCAN', direction: 'backward' },
+      [100, 0, 100]
+    ],
+    [
+      'an index',
+      { find: 'rows', filter: { a: 3 } },
+      {
+        stage: 'FETCH',
+        inputStage: { stage: 'IXSCAN', indexName: 'a_1_b_-1', keyPattern: { a: 1, b: -1 }, isMultiKey: false }
+      },
+      [10, 10, 10]
+    ],
+    [
+      'an order from an index',
+      { find: 'rows', filter: { a: 3 }, sort: { b: 1 }, limit: 2 },
+      { stage: 'FETCH', inputStage: { stage: 'IXSCAN', indexName: 'a_1_b_-1', direction: 'backward' } },
+      [2, 2, 2]
+    ],
+    [
+      'an order that is made',
+      { find: 'rows', filter: { a: 3 }, sort: { tags: 1 } },
+      { stage: 'SORT', inputStage: { stage: 'FETCH' } },
+      [10, 10, 10]
+    ],
+    [
+      'several values',
+      { find: 'rows', filter: { b: { $in: [1, 5, 999] } } },
+      { stage: 'FETCH', inputStage: { indexName: 'b_1', ranges: 3 } },
+      [2, 2, 2]
+    ],
+    [
+      'a union',
+      { find: 'rows', filter: { $or: [{ a: 3 }, { tags: 7 }] } },
+      {
+        stage: 'OR',
+        inputStages: [
+          { inputStage: { indexName: 'a_1_b_-1' } },
+          { inputStage: { indexName: 'tags_1', isMultiKey: true } }
+        ]
+      },
+      [11, 11, 11]
+    ],
+    [
+      'a covered count',
+      { count: 'rows', query: { b: { $gte: 90 } } },
+      { stage: 'COUNT', inputStage: { stage: 'COUNT_SCAN', indexName: 'b_1' } },
+      [0, 10, 0]
+    ],
+    ['a count of all', { count: 'rows' }, { stage: 'RECORD_STORE_FAST_COUNT' }, [0, 0, 0]],
+    [
+      'a count that must look',
+      { count: 'rows', query: { tags: { $gte: 90 } } },
+      { stage: 'COUNT', inputStage: { stage: 'FETCH' } },
+      [0, 10, 10]
+    ],
+    [
+      'an update of one',
+      { update: 'rows', updates: [{ q: { a: 3 }, u: { $set: { c: 1 } } }] },
+      { stage: 'UPDATE', inputStage: { stage: 'FETCH', inputStage: { indexName: 'a_1_b_-1' } } },
+      [1, 1, 1]
+    ],
+    [
+      'an update with a hint of its own',
+      { update: 'rows', updates: [{ q: { a: 3 }, u: { $set: { c: 1 } }, multi: true, hint: 'b_1' }] },
+      { stage: 'UPDATE', inputStage: { inputStage: { indexName: 'b_1' } } },
+      [10, 100, 100]
+    ],
+    [
+      'a deletion',
+      { delete: 'rows', deletes: [{ q: { b: { $lt: 5 } }, limit: 0 }] },
+      { stage: 'DELETE', inputStage: { inputStage: { indexName: 'b_1' } } },
+      [5, 5, 5]
+    ],
+    [
+      'findAndModify by its sort',
+      { findAndModify: 'rows', query: { a: 3 }, sort: { b: -1 }, update: { $set: { c: 1 } } },
+      { stage: 'UPDATE', inputStage: { inputStage: { indexName: 'a_1_b_-1', direction: 'forward' } } },
+      [1, 1, 1]
+    ],
+    [
+      'a pipeline',
+      { aggregate: 'rows', pipeline: [{ $match: { b: { $gte: 95 } } }, { $group: { _id: '$a' } }], cursor: {} },
+      { stage: 'FETCH', inputStage: { indexName: 'b_1' } },
+      [5, 5, 5]
+    ]
+  ]
+  for (const [what, command, plan, [returned, keys, documents]] of ways) {
+    const { queryPlanner, executionStats: stats } = await told(command)
+    t.match(queryPlanner.winningPlan, plan, what)
+    t.same([stats.nReturned, stats.totalKeysExamined, stats.totalDocsExamined], [returned, keys, documents], what)
+  }
+  t.equal(await rows.countDocuments({ c: { $exists: true } }), 0, 'nothing was written')
+  t.equal(await rows.countDocuments(), 100, 'nothing was deleted')
+  t.match(await db.command({ explain: { find: 'nothing' } }), { queryPlanner: { winningPlan: { stage: 'EOF' } } })
+})
