@@ -1,43 +1,70 @@
 /*
  * Started by crash.test.ts and killed at a random moment. Opens the store in the directory named by its argument, writes with
- * many clients at once, and prints a line for each write that was acknowledged.
+ * many clients at once as crash-script.ts tells, and prints a line for each write that was acknowledged.
  */
 import { writeSync } from 'node:fs'
-import { MongoClient } from 'mongodb'
+import { MongoClient, MongoServerError } from 'mongodb'
+import type { Collection } from 'mongodb'
 import { openEmbedded } from '../../../server/embedded/embedded.js'
+import { fresh, script } from './crash-script.js'
+import type { Op, Row } from './crash-script.js'
 
-const [, , dir, round, writers] = process.argv
-const store = await openEmbedded({ dir })
+const [, , dir, round, writers, thread] = process.argv
+const store = await openEmbedded({ dir, worker: thread !== 'own' })
 const client = await new MongoClient(store.uri, { maxPoolSize: 32 }).connect()
-const rows = client.db().collection<any>('rows')
-await rows.createIndex({ group: 1, n: -1 })
+const rows = client.db().collection<Row>('rows')
+await rows.createIndex({ writer: 1, n: -1 })
 await rows.createIndex({ key: 1 }, { unique: true })
 await rows.createIndex({ tags: 1 }, { partialFilterExpression: { open: true } })
 const say = (line: string) => writeSync(1, `${line}\n`)
 say(`ready ${store.owner}`)
 
-async function write(writer: number): Promise<void> {
-  for (let i = 0; ; i++) {
-    const id = `${round}-${writer}-${i}`
-    await rows.insertOne({ _id: id, key: id, group: writer, n: 0, tags: [i % 3, i % 5], open: i % 2 === 0 })
-    say(`insert ${id}`)
-    if (i % 3 === 0) {
-      await rows.updateOne({ _id: id, group: writer }, { $inc: { n: 1 }, $set: { open: i % 2 === 1 } })
-      say(`update ${id}`)
-    }
-    if (i % 7 === 0) {
+const toggle = [{ $set: { n: { $add: ['$n', 1] }, open: { $not: '$open' } } }]
+
+async function carryOut(rows: Collection<Row>, op: Op, writer: number): Promise<string> {
+  const own = (id: string) => ({ _id: id, writer })
+  switch (op.kind) {
+    case 'insert':
+      await rows.insertOne(fresh(op.id, writer))
+      return 'inserted'
+    case 'update':
+      await rows.updateOne(own(op.id), toggle)
+      return 'updated'
+    case 'remove':
+      await rows.deleteOne(own(op.id))
+      return 'removed'
+    case 'bulk': {
+      const { insert, update, remove } = op.bulk
       await rows.bulkWrite([
-        { insertOne: { document: { _id: `${id}+`, key: `${id}+`, group: writer, n: 5 } } },
-        { deleteOne: { filter: { _id: id } } }
+        { insertOne: { document: fresh(insert, writer) } },
+        { updateOne: { filter: own(update!), update: toggle } },
+        { deleteOne: { filter: own(remove!) } }
       ])
-      say(`swap ${id}`)
+      return 'bulk'
     }
-    await rows.updateOne(
-      { _id: `count ${writer}` },
-      { $inc: { n: 1 }, $setOnInsert: { key: `count ${writer}` } },
-      { upsert: true }
-    )
-    say(`count ${writer}`)
+    case 'many':
+      // The races of this round are not this writer's to count.
+      await rows.updateMany({ writer, key: { $gte: `${round}-`, $lt: `${round}.` } }, { $inc: { m: 1 } })
+      return 'many'
+    case 'twice':
+      return refused(rows.insertOne({ ...fresh(op.id, writer), _id: `${op.id} again` }))
+    case 'race':
+      return refused(rows.insertOne(fresh(op.id, writer)))
   }
+}
+
+/** 'won', or 'lost' to whoever had the unique key first. */
+async function refused(insert: Promise<unknown>): Promise<string> {
+  try {
+    await insert
+    return 'won'
+  } catch (error) {
+    if (error instanceof MongoServerError && error.code === 11000) return 'lost'
+    throw error
+  }
+}
+
+async function write(writer: number): Promise<void> {
+  for (const { op } of script(Number(round), writer)) say(`${writer} ${await carryOut(rows, op, writer)}`)
 }
 await Promise.all(Array.from({ length: Number(writers) }, (_, i) => write(i)))
