@@ -1,11 +1,16 @@
 import { parseArgs } from 'node:util'
 import { tableOf, type Figure } from './figure.js'
 import { first } from './first.js'
+import { healthz } from './healthz.js'
+import { store } from './store.js'
 
 /** A section measures its figures one after another; `say` tells what it is at. */
 type Section = (say: (line: string) => void) => Promise<Figure[]>
 
-const SECTIONS: Readonly<Record<string, Section>> = { first }
+const SECTIONS: Readonly<Record<string, Section>> = {
+  first,
+  store: async (say) => [...(await store(say)), ...(await healthz(say))]
+}
 const USAGE = 'usage: npm run bench -- [--only SECTION,…] [--json]'
 
 /** Which sections, and how to tell. @throws Error saying what is wrong with the command line */
