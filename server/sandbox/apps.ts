@@ -44,8 +44,10 @@ export function createApps(world: World) {
       sessionKeyUntil: 0,
       follows: app.kind === 'service' && follows,
       followedAt: clock.now(),
+      seenAt: clock.now(),
       block: 'none',
       grants: new Map(),
+      scenes: new Set(),
       tags: new Set(),
       sendsUnderWay: 0,
       recent: [],
@@ -59,6 +61,8 @@ export function createApps(world: World) {
 
   function putApp(input: AppInput): App {
     const known = world.apps.get(input.appid)
+    if (world.platforms.has(input.appid))
+      throw new ControlError(409, `${input.appid} is a third-party platform already`)
     if (known !== undefined && known.kind !== input.kind)
       throw new ControlError(409, `${input.appid} is a ${known.kind} already`)
     const app: App = known ?? {
@@ -69,9 +73,14 @@ export function createApps(world: World) {
       userName: `gh_${chance.hex(12)}`,
       verified: true,
       payment: false,
+      serviceType: 2,
+      status: 1,
+      penalty: {},
+      onceTemplateId: input.kind === 'service' ? chance.word(43) : '',
       secretFrozen: false,
       quotas: new Map(),
       usage: new Map(),
+      paces: new Map(),
       minutes: new Map(),
       users: new Map(),
       userList: [],
@@ -81,7 +90,7 @@ export function createApps(world: World) {
       stable: [],
       forced: { day: 0, used: 0, lastAt: 0 },
       industriesMonth: 0,
-      quotaClears: { month: 0, used: 0 },
+      quotaClears: { month: 0, used: 0, paths: 0 },
       tags: new Map()
     }
     app.secret = input.secret
@@ -89,6 +98,10 @@ export function createApps(world: World) {
     app.userName = input.userName ?? app.userName
     app.verified = input.verified ?? true
     app.payment = input.payment ?? false
+    app.serviceType = input.serviceType ?? 2
+    app.status = input.status ?? 1
+    app.penalty = input.penalty ?? {}
+    app.onceTemplateId = input.onceTemplateId ?? app.onceTemplateId
     app.secretFrozen = input.secretFrozen ?? false
     const asSet = (list: string[] | undefined) => (list === undefined ? undefined : new Set(list))
     app.openPlatform = input.openPlatform
@@ -116,6 +129,10 @@ export function createApps(world: World) {
     userName: app.userName,
     verified: app.verified,
     payment: app.payment,
+    serviceType: app.serviceType,
+    status: app.status,
+    penalty: app.penalty,
+    onceTemplateId: app.onceTemplateId,
     openPlatform: app.openPlatform ?? null,
     callback: app.callback ?? null,
     pages: app.pages === undefined ? null : [...app.pages],
@@ -133,3 +150,6 @@ export function createApps(world: World) {
 
   return { appOf, userOf, templateOf, newUser, putApp, seed, shown }
 }
+
+/** What `createApps` makes. */
+export type Apps = ReturnType<typeof createApps>

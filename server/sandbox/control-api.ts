@@ -97,6 +97,65 @@ export function createControlRoutes(controls: Controls, wechat: Wechat): Control
       run: controls.block
     },
     {
+      method: 'POST',
+      path: '/sandbox/interactions',
+      summary: 'Someone writes, taps a menu, scans a QR code',
+      body: Shape.InteractionInput,
+      many: true,
+      run: controls.interact
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/once',
+      summary: 'The answer to a one-time subscription page',
+      body: Shape.OnceInput,
+      many: true,
+      run: controls.confirmOnce
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/formids/block',
+      summary: 'Block formIds (41031)',
+      body: Shape.BlockFormIdsInput,
+      run: controls.blockFormIds
+    },
+    {
+      method: 'GET',
+      path: '/sandbox/platforms',
+      summary: 'Third-party platforms with what was authorised to them',
+      run: () => controls.platforms()
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/platforms',
+      summary: 'Create a third-party platform, or replace the settings of a known one',
+      body: Shape.PlatformInput,
+      many: true,
+      run: controls.putPlatform
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/platforms/ticket',
+      summary: 'Push a component_verify_ticket now',
+      body: Shape.AppidInput,
+      run: ({ appid }) => controls.pushTicket(appid)
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/authorizations',
+      summary: 'An administrator authorises a platform, or changes the permission sets',
+      body: Shape.AuthorizationInput,
+      many: true,
+      run: controls.authorize
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/authorizations/cancel',
+      summary: 'An administrator takes an authorisation back',
+      body: Shape.UnauthorizationInput,
+      run: controls.unauthorize
+    },
+    {
       method: 'GET',
       path: '/sandbox/rules',
       summary: 'Fault rules, with how often each was seen and fired',

@@ -31,6 +31,22 @@ export const AppInput = z.strictObject({
   verified: z.boolean().optional().describe('default true; false: 48001 on template calls of a service account'),
   payment: z.boolean().optional().describe('mini-program with payment enabled: 30,000,000 subscribe sends a day'),
   secretFrozen: z.boolean().optional(),
+  serviceType: z
+    .union([z.literal(0), z.literal(1), z.literal(2)])
+    .optional()
+    .describe('2 (default) service account; 0, 1 subscription account: no template calls'),
+  status: z
+    .union([z.literal(1), z.literal(14), z.literal(16), z.literal(18), z.literal(19)])
+    .optional()
+    .describe('1 (default) normal, 14 closed, 16 banned, 18 warned, 19 frozen; shown to platforms'),
+  penalty: z
+    .strictObject({
+      formIds: z.union([z.literal(41032), z.literal(41034)]).optional(),
+      prepayIds: z.literal(41035).optional()
+    })
+    .optional()
+    .describe('what sends with a formId or a prepay_id are answered'),
+  onceTemplateId: z.string().length(43).optional().describe("a service account's template for one-time subscriptions"),
   quotas: z.record(z.string(), z.number().int().min(0)).optional().describe('daily limits by path')
 })
 
@@ -85,6 +101,7 @@ export const FollowersInput = z.strictObject({
   appid: Appid,
   openids: z.array(Openid).min(1),
   follow: z.boolean(),
+  scene: z.string().min(1).optional().describe('of the parametric QR code that led here'),
   push: z.boolean().default(true)
 })
 
@@ -131,6 +148,55 @@ export const RuleInput = z.strictObject({
 })
 export type RuleInput = z.infer<typeof RuleInput>
 
+const AddressList = z.array(z.string()).optional()
+
+export const PlatformInput = z.strictObject({
+  appid: Appid,
+  secret: z.string().min(1),
+  name: z.string().optional(),
+  token: z.string().min(1),
+  aesKey: z.string().length(43),
+  eventUrl: z.url().optional().describe('tickets and authorisation events go here'),
+  messageUrl: z
+    .string()
+    .startsWith('http')
+    .optional()
+    .describe('events of accounts go here; $APPID$ becomes the appid'),
+  domain: z.string().optional().describe('host the authorisation page may return to; absent: any'),
+  whitelist: AddressList.describe('caller addresses that may fetch component tokens; absent: all'),
+  published: z.boolean().optional().describe('default true; false: only testAccounts may authorise it'),
+  testAccounts: z.array(Appid).optional(),
+  sets: z.array(z.number().int()).optional().describe('permission sets it asks for'),
+  tickets: z.boolean().optional().describe('default true: one at once and every ten minutes')
+})
+
+export const AuthorizationInput = z.strictObject({
+  platform: Appid,
+  appid: Appid,
+  sets: z.array(z.number().int()).optional().describe('permission sets granted; absent: those the platform asks for')
+})
+
+export const UnauthorizationInput = z.strictObject({ platform: Appid, appid: Appid })
+
+export const OnceInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  scene: z.number().int().min(0).max(10_000),
+  action: z.enum(['confirm', 'cancel']).default('confirm')
+})
+
+export const InteractionInput = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  kind: z
+    .enum(['text', 'click', 'view', 'scan'])
+    .describe('a message, a menu key, a menu link, a parametric QR code (which makes a stranger a follower)'),
+  text: z.string().optional().describe('of a message'),
+  key: z.string().optional().describe('of a menu entry, or the scene of a QR code')
+})
+
+export const BlockFormIdsInput = z.strictObject({ formIds: z.array(z.string().min(1)).min(1) })
+
 export const ClockInput = z.union([
   z.strictObject({ advanceMs: z.number().int() }),
   z.strictObject({ set: z.union([z.number().int(), z.iso.datetime({ offset: true })]) })
@@ -146,7 +212,8 @@ export const QuotaInput = z.strictObject({
   appid: Appid,
   path: z.string().startsWith('/'),
   limit: z.number().int().min(0).optional(),
-  used: z.number().int().min(0).optional()
+  used: z.number().int().min(0).optional(),
+  perMinute: z.number().int().min(0).optional().describe('calls a minute before 45011')
 })
 
 export const TemplateInput = z.strictObject({
@@ -167,6 +234,10 @@ export const SettingsInput = z.strictObject({
   strictNewtmpl: z.boolean().optional(),
   forceUsedUp: z.enum(['same', 'quota']).optional(),
   riskyWords: z.array(z.string().min(1)).optional(),
+  activeMs: Ms.optional(),
+  preAuthSeconds: z.number().int().min(1).optional(),
+  authCodeSeconds: z.number().int().min(1).optional(),
+  rotateRefreshToken: z.boolean().optional(),
   push: z
     .strictObject({
       on: z.boolean().optional(),
@@ -184,7 +255,7 @@ export const SettingsInput = z.strictObject({
 
 export const LedgerQuery = z.strictObject({
   appid: Appid.optional(),
-  channel: z.enum(['legacy', 'subscribe', 'service']).optional(),
+  channel: z.enum(['legacy', 'subscribe', 'service', 'once']).optional(),
   openid: Openid.optional(),
   templateId: z.string().optional(),
   after: z.coerce.number().int().optional().describe('rows with a higher seq only'),
@@ -211,6 +282,10 @@ export type GrantInput = z.input<typeof GrantInput>
 export type WithdrawInput = z.input<typeof WithdrawInput>
 export type FollowersInput = z.input<typeof FollowersInput>
 export type BlockInput = z.input<typeof BlockInput>
+export type PlatformInput = z.input<typeof PlatformInput>
+export type AuthorizationInput = z.input<typeof AuthorizationInput>
+export type OnceInput = z.input<typeof OnceInput>
+export type InteractionInput = z.input<typeof InteractionInput>
 export type ClockInput = z.infer<typeof ClockInput>
 export type LatencyInput = z.infer<typeof LatencyInput>
 export type QuotaInput = z.infer<typeof QuotaInput>

@@ -1,7 +1,7 @@
 import { SERVICE_LIBRARY, SUBSCRIBE_LIBRARY, LEGACY_LIBRARY } from './library.js'
 import { serviceTemplate } from './service.js'
 import { subscribeTemplate } from './newtmpl.js'
-import type { AppInput } from './control-shapes.js'
+import type { AppInput, PlatformInput } from './control-shapes.js'
 import type { Template } from './world.js'
 
 /**
@@ -31,9 +31,19 @@ export const DEFAULT_APPS: readonly AppInput[] = [
     kind: 'service',
     name: '晨读书店服务号',
     userName: 'gh_5b1a2c3d6003',
+    onceTemplateId: 'SandboxOnceNotice_'.padEnd(43, '0'),
     openPlatform: 'demo'
   }
 ]
+
+/** The third-party platform every sandbox starts with; it has no addresses, so nothing is pushed until they are set. */
+export const DEFAULT_PLATFORM: PlatformInput = {
+  appid: 'wx5b1a2c3d4e5f6009',
+  secret: '6009a1b2c3d4e5f60718293a4b5c6d7e',
+  name: '鸿雁',
+  token: 'sandbox_platform',
+  aesKey: 'sandboxPlatformAESKey0123456789abcdefghijkA'
+}
 
 const fixedId = (head: string) => head.padEnd(43, '0')
 

@@ -38,8 +38,8 @@ export function createFollowers(world: World) {
       groupid: 0,
       tagid_list: [...user.tags],
       subscribe_scene: 'ADD_SCENE_QR_CODE',
-      qr_scene: 0,
-      qr_scene_str: ''
+      qr_scene: /^\d{1,9}$/.test(user.qrScene ?? '') ? Number(user.qrScene) : 0,
+      qr_scene_str: /^\d{1,9}$/.test(user.qrScene ?? '') ? '' : (user.qrScene ?? '')
     }
   }
 

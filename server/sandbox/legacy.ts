@@ -41,11 +41,14 @@ export function createLegacy(world: World, ledger: Ledger) {
     const form = world.formIds.get(id)
     if (form !== undefined) {
       if (form.appid !== app.appid || form.openid !== openid || now >= form.createdAt + life) return 41028
+      if (form.blocked === true) return 41031
+      if (app.penalty.formIds !== undefined) return app.penalty.formIds
       return form.usesLeft <= 0 ? 41029 : () => void form.usesLeft--
     }
     const prepay = world.prepays.get(id)
     if (prepay === undefined || prepay.appid !== app.appid || prepay.openid !== openid) return 41028
     if (prepay.paidAt === undefined || now < prepay.visibleAt! || now >= prepay.paidAt + life) return 41028
+    if (app.penalty.prepayIds !== undefined) return app.penalty.prepayIds
     return prepay.usesLeft <= 0 ? 41029 : () => void prepay.usesLeft--
   }
 

@@ -118,8 +118,16 @@ export const SUBSCRIBE_LIBRARY: readonly SubscribeTitle[] = [
     { kid: 2, key: 'time2', name: '预约时间', example: '2024年5月6日 15:00' },
     { kid: 3, key: 'name3', name: '预约人', example: '李小云' },
     { kid: 4, key: 'thing4', name: '门店', example: '山岚诊所东门店' }
+  ] },
+  { tid: 10000087, title: '新书到店通知', type: 2, categoryId: 307, keywords: [
+    { kid: 1, key: 'thing1', name: '书名', example: '湖心记' },
+    { kid: 2, key: 'date2', name: '到店时间', example: '2024年5月8日' },
+    { kid: 3, key: 'thing3', name: '门店', example: '晨读书店山塘街店' }
   ] }
 ]
+
+/** Titles from here on come whole: nobody picks from their keywords. */
+export const WHOLE_TITLES = { from: 10_000_001, below: 20_000_000 } as const
 
 /** The service-account library, all of our own invention. */
 // prettier-ignore

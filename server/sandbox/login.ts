@@ -1,9 +1,11 @@
 import { createHmac } from 'node:crypto'
-import { unionidOf, userOf, type Answer, type Call, type User, type World } from './world.js'
+import { unionidOf, userOf, type Answer, type App, type Call, type User, type World } from './world.js'
 
 const LOGINS_A_MINUTE = 100
 const SESSION_MS = 3 * 86_400_000
 const RESETS_A_MINUTE = 60_000
+/** Permission set of mini-program login. */
+const LOGIN_SET = 20
 
 /** Login of mini-programs: js_code for openid, and the session checks. */
 export function createLogin(world: World) {
@@ -32,6 +34,28 @@ export function createLogin(world: World) {
     return call.query.get('signature') === good ? user : world.fault(87009)
   }
 
+  /** What a code is worth: the person, with a new session. */
+  function exchange(app: App, jsCode: string): Answer {
+    const code = world.codes.get(jsCode)
+    if (code === undefined || code.appid !== app.appid) return fault(40029)
+    if (code.used) return fault(40163)
+    if (code.expiresAt <= clock.now()) return fault(40029)
+    const user = app.users.get(code.openid)!
+    user.logins = user.logins.filter((at) => at > clock.now() - 60_000)
+    if (user.logins.length >= LOGINS_A_MINUTE) return fault(45011)
+    user.logins.push(clock.now())
+    user.seenAt = clock.now()
+    code.used = true
+    newSession(user)
+    const unionid = unionidOf(world, app, user)
+    const text = JSON.stringify({
+      session_key: user.sessionKey,
+      openid: user.openid,
+      ...(unionid === undefined ? {} : { unionid })
+    })
+    return { code: 0, text, type: 'text/plain' }
+  }
+
   return {
     /** GET /sns/jscode2session: a code works once, for 5 minutes, for its own app. */
     code2session({ query }: Call): Answer {
@@ -45,26 +69,22 @@ export function createLogin(world: World) {
       const app = world.apps.get(appid)
       if (app === undefined || app.kind !== 'miniprogram') return fault(40013)
       if (app.secret !== secret) return fault(40125)
-      const code = world.codes.get(jsCode)
-      if (code === undefined || code.appid !== appid) return fault(40029)
-      if (code.used) return fault(40163)
-      if (code.expiresAt <= clock.now()) return fault(40029)
-      const user = app.users.get(code.openid)!
-      user.logins = user.logins.filter((at) => at > clock.now() - 60_000)
-      if (user.logins.length >= LOGINS_A_MINUTE) return fault(45011)
-      user.logins.push(clock.now())
-      code.used = true
-      newSession(user)
-      const unionid = unionidOf(world, app, user)
-      return {
-        code: 0,
-        text: JSON.stringify({
-          session_key: user.sessionKey,
-          openid: user.openid,
-          ...(unionid === undefined ? {} : { unionid })
-        }),
-        type: 'text/plain'
-      }
+      return exchange(app, jsCode)
+    },
+
+    /** GET /sns/component/jscode2session: a platform's way, without the app's secret. */
+    componentSession({ query, platform }: Call): Answer {
+      const appid = query.get('appid')
+      const jsCode = query.get('js_code')
+      if (!appid) return fault(41002)
+      if (!jsCode) return fault(41008)
+      if (query.get('grant_type') !== 'authorization_code') return fault(40002)
+      if (query.get('component_appid') !== platform.appid) return fault(61011)
+      const app = world.apps.get(appid)
+      if (app === undefined || app.kind !== 'miniprogram') return fault(40013)
+      const grant = platform.authorizations.get(appid)
+      if (grant === undefined) return fault(61003)
+      return grant.sets.has(LOGIN_SET) ? exchange(app, jsCode) : fault(61007)
     },
 
     /** GET /wxa/checksession */

@@ -1,4 +1,4 @@
-import { CATEGORIES, SUBSCRIBE_LIBRARY } from './library.js'
+import { CATEGORIES, SUBSCRIBE_LIBRARY, WHOLE_TITLES, type SubscribeTitle } from './library.js'
 import { reply, OK, type Answer, type App, type Call, type Template, type World } from './world.js'
 
 const TITLES_MAX = 30
@@ -54,13 +54,12 @@ export function createNewTemplates(world: World) {
       if (tid === undefined || tid === '') return world.fault(200014, 'missing parameter tid')
       const found = SUBSCRIBE_LIBRARY.find((title) => String(title.tid) === String(tid))
       if (found === undefined) return world.fault(200014, 'tid does not exist')
-      if (!Array.isArray(kidList) || kidList.length < KIDS_MIN || kidList.length > KIDS_MAX) return world.fault(200020)
-      const keywords = kidList.map((kid) => found.keywords.find((keyword) => String(keyword.kid) === String(kid)))
-      if (keywords.includes(undefined) || new Set(keywords).size !== keywords.length) return world.fault(200020)
+      const keywords = chosen(found, kidList)
+      if (keywords === null) return world.fault(200020)
       if (sceneDesc !== undefined && (typeof sceneDesc !== 'string' || [...sceneDesc].length > SCENE_MAX))
         return world.fault(200021)
       if (own(app).length >= world.settings.subscribeTemplateLimit) return world.fault(200012)
-      const template = subscribeTemplate(world.chance.word(43), found, keywords as (typeof found.keywords)[number][])
+      const template = subscribeTemplate(world.chance.word(43), found, keywords)
       app.templates.set(template.templateId, template)
       return reply({ errcode: 0, errmsg: 'ok', priTmplId: template.templateId })
     },
@@ -97,11 +96,20 @@ export function createNewTemplates(world: World) {
   }
 }
 
+/** The keywords that a list of kids picks, in its order: two to five of the title's own; null when the list is wrong. */
+function chosen(title: SubscribeTitle, kids: unknown): SubscribeTitle['keywords'] | null {
+  if (title.tid >= WHOLE_TITLES.from && title.tid < WHOLE_TITLES.below)
+    return kids === undefined || (Array.isArray(kids) && kids.length === 0) ? title.keywords : null
+  if (!Array.isArray(kids) || kids.length < KIDS_MIN || kids.length > KIDS_MAX) return null
+  const picked = kids.flatMap((kid) => title.keywords.filter((keyword) => String(keyword.kid) === String(kid)))
+  return picked.length === kids.length && new Set(picked).size === picked.length ? picked : null
+}
+
 /** An account's template made of some keywords of a library title, in the order given. */
 export function subscribeTemplate(
   templateId: string,
-  title: (typeof SUBSCRIBE_LIBRARY)[number],
-  keywords: (typeof SUBSCRIBE_LIBRARY)[number]['keywords']
+  title: SubscribeTitle,
+  keywords: SubscribeTitle['keywords']
 ): Template {
   const enumerations = new Map(
     keywords.flatMap(({ key, values }) => (values === undefined ? [] : [[key, values] as const]))

@@ -1,10 +1,9 @@
 import { DAILY_LIMITS } from './codes.js'
-import { OK, reply, userOf, type Answer, type App, type Call, type World } from './world.js'
+import { OK, reply, type Answer, type App, type Call, type World } from './world.js'
 
 const CLEARS_A_MONTH = 10
 const RID_MS = 7 * 86_400_000
-const CHECKS_A_MINUTE = 4_000
-const CONTENT_MAX = 2_500
+const PATH_CLEARS_A_MONTH = 50
 
 /** A past call as rid/get shows it. */
 export interface RidRecord {
@@ -16,7 +15,7 @@ export interface RidRecord {
   answer: string
 }
 
-/** Calls about calls: quotas, rids, addresses, and the content check. */
+/** Calls about calls: quotas, rids, addresses. */
 export function createOperations(
   world: World,
   findRid: (rid: string) => RidRecord | undefined,
@@ -24,10 +23,16 @@ export function createOperations(
 ) {
   const { clock } = world
 
+  /** What this month's clearing used so far. */
+  function clearsOf(app: App) {
+    if (app.quotaClears.month !== clock.month()) app.quotaClears = { month: clock.month(), used: 0, paths: 0 }
+    return app.quotaClears
+  }
+
   function clear(app: App): Answer {
-    if (app.quotaClears.month !== clock.month()) app.quotaClears = { month: clock.month(), used: 0 }
-    if (app.quotaClears.used >= CLEARS_A_MONTH) return world.fault(48006)
-    app.quotaClears.used++
+    const clears = clearsOf(app)
+    if (clears.used >= CLEARS_A_MONTH) return world.fault(48006)
+    clears.used++
     app.usage.clear()
     return OK
   }
@@ -71,6 +76,9 @@ export function createOperations(
     clearOne({ app, body }: Call): Answer {
       const path = pathOf(body)
       if (typeof path !== 'string') return path
+      const clears = clearsOf(app)
+      if (clears.paths >= PATH_CLEARS_A_MONTH) return world.fault(48006)
+      clears.paths++
       app.usage.delete(path)
       return OK
     },
@@ -98,26 +106,6 @@ export function createOperations(
     },
 
     /** GET /cgi-bin/get_api_domain_ip and /cgi-bin/getcallbackip */
-    addresses: (): Answer => reply({ ip_list: ['127.0.0.1'] }),
-
-    /** POST /wxa/msg_sec_check: v2 gives a verdict, v1 answers 87014 for risky text. Risky words are a setting. */
-    checkText({ app, body }: Call): Answer {
-      const content: unknown = body.content
-      if (typeof content !== 'string' || content === '' || [...content].length > CONTENT_MAX) return world.fault(47001)
-      if (!world.spendMinute(app, '/wxa/msg_sec_check', CHECKS_A_MINUTE)) return world.fault(45011)
-      const risky = world.settings.riskyWords.some((word) => content.includes(word))
-      if (body.version === undefined) return risky ? world.fault(87014) : OK
-      if (userOf(app, body.openid) === undefined) return world.fault(40003)
-      if (![1, 2, 3, 4].includes(Number(body.scene))) return world.fault(40129)
-      const suggest = risky ? 'risky' : 'pass'
-      const label = risky ? 21000 : 100
-      return reply({
-        errcode: 0,
-        errmsg: 'ok',
-        trace_id: world.rid(),
-        result: { suggest, label },
-        detail: [{ strategy: 'content_model', errcode: 0, suggest, label, prob: 90 }]
-      })
-    }
+    addresses: (): Answer => reply({ ip_list: ['127.0.0.1'] })
   }
 }

@@ -1,13 +1,11 @@
 import type { Controls } from './controls.js'
-
-const escape = (text: unknown) =>
-  String(text).replace(/[&<>"]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[sign]!)
+import { escapeHtml } from './html.js'
 
 const table = (head: string[], rows: unknown[][]) =>
   rows.length === 0
     ? '<p>none yet</p>'
-    : `<table><tr>${head.map((cell) => `<th>${escape(cell)}</th>`).join('')}</tr>${rows
-        .map((row) => `<tr>${row.map((cell) => `<td>${escape(cell)}</td>`).join('')}</tr>`)
+    : `<table><tr>${head.map((cell) => `<th>${escapeHtml(cell)}</th>`).join('')}</tr>${rows
+        .map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`)
         .join('')}</table>`
 
 /** A plain page with the state of the sandbox: apps, sums, the newest messages, faults. */
@@ -17,7 +15,7 @@ export function statePage(controls: Controls): string {
   const pairs = (counts: Record<string, number>) => table(['', 'count'], Object.entries(counts))
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Hongyan sandbox</title>
 <style>body{font:14px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top}code{background:#f2f2f2;padding:0 .2rem}</style>
-<h1>Hongyan sandbox</h1><p>A local WeChat. Its clock says ${escape(controls.clock().iso)}. Control it at <code>/sandbox/*</code>: <a href="/sandbox/openapi.json">openapi.json</a>.</p>
+<h1>Hongyan sandbox</h1><p>A local WeChat. Its clock says ${escapeHtml(controls.clock().iso)}. Control it at <code>/sandbox/*</code>: <a href="/sandbox/openapi.json">openapi.json</a>.</p>
 <h2>Apps</h2>${table(
     ['appid', 'kind', 'name', 'users', 'followers', 'callback', 'templates'],
     controls
@@ -30,6 +28,18 @@ export function statePage(controls: Controls): string {
         app.followers,
         app.callback?.url ?? 'none',
         app.templates.map(({ templateId, title }) => `${title} ${templateId}`).join(' · ')
+      ])
+  )}
+<h2>Third-party platforms</h2>${table(
+    ['appid', 'name', 'events go to', 'messages go to', 'authorised by'],
+    controls
+      .platforms()
+      .map((platform) => [
+        platform.appid,
+        platform.name,
+        platform.eventUrl ?? 'none',
+        platform.messageUrl ?? 'none',
+        platform.authorizations.map(({ appid, sets }) => `${appid} (${sets.join(' ')})`).join(' · ')
       ])
   )}
 <h2>Messages: ${summary.accepted} accepted, ${summary.duplicates} repeats absorbed</h2>${table(

@@ -1,13 +1,22 @@
-import { Agent, request } from 'undici'
+import { createPoster } from './post.js'
 import { encryptPush, signatureOf } from './push-crypto.js'
-import type { App, World } from './world.js'
+import { infoBody, jsonBody, xmlBody, type PushEvent } from './push-body.js'
+import type { App, Platform, World } from './world.js'
 
-/** The body of an event: text fields become CDATA, numbers and `{ raw }` plain text, `{ wrapper, list }` a subscribe payload. */
-export interface PushEvent {
-  openid: string
-  event: string
-  fields?: Record<string, string | number | { raw: string }>
-  subscribe?: { wrapper: string; items: Record<string, string | { raw: string }>[] }
+/** Where a push goes and how it is sealed. */
+interface Target {
+  /** app or platform as the record names it */
+  appid: string
+  url: string
+  token: string
+  mode: 'plain' | 'compatible' | 'safe'
+  json: boolean
+  aesKey?: string
+  /** trailing id of the sealed text */
+  receiver: string
+  /** what names the receiver in the envelope */
+  envelope: { ToUserName: string } | { AppId: string }
+  openid?: string
 }
 
 /** What became of one push. `status` of an attempt is the HTTP status, or 0 without an answer. */
@@ -27,7 +36,7 @@ const IN_FLIGHT = 64
 
 /** Sends signed events to the apps' callback addresses, each up to `settings.push.attempts` times until acknowledged. */
 export function createPushes(world: World, log?: (line: string) => void) {
-  const agent = new Agent({ connections: 32, pipelining: 1 })
+  const poster = createPoster()
   const timers = new Set<NodeJS.Timeout>()
   const queue: (() => Promise<void>)[] = []
   const records: PushRecord[] = []
@@ -56,51 +65,54 @@ export function createPushes(world: World, log?: (line: string) => void) {
     }
   }
 
-  async function post(app: App, record: PushRecord): Promise<boolean> {
-    const callback = app.callback
-    if (callback === undefined) return true
+  /** Who hears of an app's event: its own server, and the message address of each platform it authorised. */
+  function targetsOf(app: App, event: PushEvent): Target[] {
+    const targets: Target[] = []
+    const { callback } = app
+    const base = { appid: app.appid, envelope: { ToUserName: app.userName }, openid: event.openid }
+    if (callback !== undefined) {
+      const mode = callback.aesKey === undefined ? 'plain' : (callback.mode ?? 'plain')
+      targets.push({ ...base, ...callback, mode, json: callback.format === 'json', receiver: app.appid })
+    }
+    for (const platform of world.platforms.values()) {
+      const sets = platform.authorizations.get(app.appid)?.sets
+      if (sets === undefined || platform.messageUrl === undefined || (event.message === true && !sets.has(1))) continue
+      const url = platform.messageUrl.replaceAll('$APPID$', app.appid)
+      targets.push({ ...base, ...sealedBy(platform), url })
+    }
+    return targets
+  }
+
+  async function post(target: Target, record: PushRecord): Promise<boolean> {
     counts.calls++
     const timestamp = String(Math.floor(world.clock.now() / 1000))
     const nonce = String(1_000_000_000 + Math.floor(world.chance.next() * 1_000_000_000))
-    const target = new URL(callback.url)
-    target.searchParams.set('signature', signatureOf(callback.token, timestamp, nonce))
-    target.searchParams.set('timestamp', timestamp)
-    target.searchParams.set('nonce', nonce)
-    target.searchParams.set('openid', record.openid)
-    const json = callback.format === 'json'
+    const address = new URL(target.url)
+    address.searchParams.set('signature', signatureOf(target.token, timestamp, nonce))
+    address.searchParams.set('timestamp', timestamp)
+    address.searchParams.set('nonce', nonce)
+    if (target.openid !== undefined) address.searchParams.set('openid', target.openid)
     let body = record.body
-    if (callback.mode !== undefined && callback.mode !== 'plain' && callback.aesKey !== undefined) {
-      const encrypted = encryptPush(callback.aesKey, app.appid, record.body, world.chance.word(16))
-      target.searchParams.set('encrypt_type', 'aes')
-      target.searchParams.set('msg_signature', signatureOf(callback.token, timestamp, nonce, encrypted))
-      const clear = callback.mode === 'compatible'
-      if (json)
-        body = JSON.stringify({
-          ...(clear ? JSON.parse(record.body) : { ToUserName: app.userName }),
-          Encrypt: encrypted
-        })
-      else if (clear) body = record.body.replace('</xml>', `<Encrypt><![CDATA[${encrypted}]]></Encrypt></xml>`)
-      else
-        body = `<xml><ToUserName><![CDATA[${app.userName}]]></ToUserName><Encrypt><![CDATA[${encrypted}]]></Encrypt></xml>`
+    if (target.mode !== 'plain' && target.aesKey !== undefined) {
+      const encrypted = encryptPush(target.aesKey, target.receiver, record.body, world.chance.word(16))
+      address.searchParams.set('encrypt_type', 'aes')
+      address.searchParams.set('msg_signature', signatureOf(target.token, timestamp, nonce, encrypted))
+      const clear = target.mode === 'compatible'
+      const sealed = `<Encrypt><![CDATA[${encrypted}]]></Encrypt></xml>`
+      const [[name, id]] = Object.entries(target.envelope) as [[string, string]]
+      if (target.json)
+        body = JSON.stringify({ ...(clear ? JSON.parse(record.body) : target.envelope), Encrypt: encrypted })
+      else if (clear) body = record.body.replace('</xml>', sealed)
+      else body = `<xml><${name}><![CDATA[${id}]]></${name}>${sealed}`
     }
     const attempt = { at: world.clock.now(), status: 0, answer: '' }
     record.attempts.push(attempt)
-    const { timeoutMs } = world.settings.push
     try {
-      const response = await request(target, {
-        dispatcher: agent,
-        method: 'POST',
-        headers: { 'content-type': json ? 'application/json' : 'text/xml', 'user-agent': 'Mozilla/4.0' },
-        body,
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-        signal: AbortSignal.timeout(timeoutMs)
-      })
-      attempt.status = response.statusCode
-      attempt.answer = (await response.body.text()).slice(0, 200)
+      const type = target.json ? 'application/json' : 'text/xml'
+      Object.assign(attempt, await poster.post(address, body, type, world.settings.push.timeoutMs))
       const answer = attempt.answer.trim()
       return (
-        response.statusCode === 200 &&
+        attempt.status === 200 &&
         (answer === '' || answer === 'success' || answer.startsWith('<xml>') || answer.startsWith('{'))
       )
     } catch (error) {
@@ -109,56 +121,65 @@ export function createPushes(world: World, log?: (line: string) => void) {
     }
   }
 
-  function deliver(app: App, record: PushRecord, born: number) {
+  function deliver(target: Target, record: PushRecord, born: number) {
     queue.push(async () => {
       if (closed || born !== generation) return
-      const good = await post(app, record)
+      const good = await post(target, record)
       if (closed || born !== generation) return
       if (good) {
         if (record.state !== 'acknowledged') counts.acknowledged++
         record.state = 'acknowledged'
       } else if (record.attempts.length < world.settings.push.attempts) {
-        later(world.settings.push.retryDelayMs, () => deliver(app, record, born))
+        later(world.settings.push.retryDelayMs, () => deliver(target, record, born))
       } else {
         record.state = 'failed'
         counts.failed++
-        log?.(`push ${record.event} to ${app.appid} not acknowledged after ${record.attempts.length} tries`)
+        log?.(`push ${record.event} to ${record.appid} not acknowledged after ${record.attempts.length} tries`)
       }
     })
     pump()
   }
 
+  /** Writes a push down and sends it shortly from now; the shares `lost` and `twice` of the settings apply here. */
+  function schedule(target: Target, event: string, body: string, now: boolean) {
+    const { push } = world.settings
+    const { appid, openid = '' } = target
+    const at = world.clock.now()
+    const record: PushRecord = { id: ++ids, at, appid, event, openid, body, state: 'waiting', attempts: [] }
+    records.push(record)
+    if (records.length > KEPT * 1.25) records.splice(0, records.length - KEPT)
+    if (push.lost > 0 && world.chance.next() < push.lost) {
+      record.state = 'lost'
+      counts.lost++
+      return
+    }
+    counts.sent++
+    const born = generation
+    const wait = () => (now ? 0 : world.chance.between(push.minDelayMs, push.maxDelayMs))
+    later(wait(), () => deliver(target, record, born))
+    if (push.twice > 0 && world.chance.next() < push.twice) later(wait(), () => deliver(target, record, born))
+  }
+
   return {
-    /**
-     * Pushes an event shortly from now (at once with `now`). Nothing happens when pushes are off or the app has no callback.
-     * The shares `lost` and `twice` of the settings apply here.
-     */
+    /** Pushes an event of an app shortly from now (at once with `now`) to all who should hear; to nobody when pushes are off. */
     send(app: App, event: PushEvent, now = false) {
-      const { push } = world.settings
-      if (!push.on || app.callback === undefined || closed) return
-      const record: PushRecord = {
-        id: ++ids,
-        at: world.clock.now(),
-        appid: app.appid,
-        event: event.event,
-        openid: event.openid,
-        body: app.callback.format === 'json' ? jsonBody(app, event, world) : xmlBody(app, event, world),
-        state: 'waiting',
-        attempts: []
-      }
-      records.push(record)
-      if (records.length > KEPT * 1.25) records.splice(0, records.length - KEPT)
-      if (push.lost > 0 && world.chance.next() < push.lost) {
-        record.state = 'lost'
-        counts.lost++
-        return
-      }
-      counts.sent++
-      const born = generation
-      const wait = () => (now ? 0 : world.chance.between(push.minDelayMs, push.maxDelayMs))
-      later(wait(), () => deliver(app, record, born))
-      if (push.twice > 0 && world.chance.next() < push.twice) later(wait(), () => deliver(app, record, born))
+      if (!world.settings.push.on || closed) return
+      const seconds = Math.floor(world.clock.now() / 1000)
+      for (const target of targetsOf(app, event))
+        schedule(target, event.event, target.json ? jsonBody(app, event, seconds) : xmlBody(app, event, seconds), now)
     },
+
+    /** Tells a platform about itself or an account, at its event address; `fields` come after AppId, CreateTime, InfoType. */
+    inform(platform: Platform, infoType: string, fields: Record<string, string | number>) {
+      if (!world.settings.push.on || closed || platform.eventUrl === undefined) return
+      const CreateTime = Math.floor(world.clock.now() / 1000)
+      const body = infoBody({ AppId: platform.appid, CreateTime, InfoType: infoType, ...fields })
+      const target = { ...sealedBy(platform), appid: platform.appid, url: platform.eventUrl }
+      schedule({ ...target, envelope: { AppId: platform.appid } }, infoType, body, false)
+    },
+
+    /** False when nobody would hear of an app's events. */
+    isHeard: (app: App) => app.callback !== undefined || world.platforms.size > 0,
 
     /** True when this event should leave before its send call is answered. */
     isEarly: () => world.settings.push.early > 0 && world.chance.next() < world.settings.push.early,
@@ -181,12 +202,12 @@ export function createPushes(world: World, log?: (line: string) => void) {
       counts.sent = counts.acknowledged = counts.failed = counts.lost = counts.calls = 0
     },
 
-    async close() {
+    close() {
       closed = true
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
       queue.length = 0
-      await agent.destroy()
+      poster.close()
     }
   }
 }
@@ -194,36 +215,11 @@ export function createPushes(world: World, log?: (line: string) => void) {
 /** What `createPushes` makes. */
 export type Pushes = ReturnType<typeof createPushes>
 
-const cdata = (value: string | number | { raw: string }) =>
-  typeof value === 'number' ? String(value) : typeof value === 'string' ? `<![CDATA[${value}]]>` : value.raw
-const elements = (fields: Record<string, string | number | { raw: string }>) =>
-  Object.entries(fields)
-    .map(([name, value]) => `<${name}>${cdata(value)}</${name}>`)
-    .join('')
-const plain = (value: string | number | { raw: string }) => (typeof value === 'object' ? value.raw : value)
-const plainAll = (fields: Record<string, string | number | { raw: string }>) =>
-  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plain(value)]))
-
-function head(app: App, event: PushEvent, world: World) {
-  return {
-    ToUserName: app.userName,
-    FromUserName: event.openid,
-    CreateTime: Math.floor(world.clock.now() / 1000),
-    MsgType: 'event',
-    Event: event.event
-  }
-}
-
-function xmlBody(app: App, event: PushEvent, world: World): string {
-  const lists = event.subscribe?.items.map((item) => `<List>${elements(item)}</List>`).join('') ?? ''
-  const wrapped =
-    event.subscribe === undefined ? '' : `<${event.subscribe.wrapper}>${lists}</${event.subscribe.wrapper}>`
-  return `<xml>${elements(head(app, event, world))}${elements(event.fields ?? {})}${wrapped}</xml>`
-}
-
-/** The JSON form has no wrapper, and `List` is a bare object when it holds one item: a trap seen in the wild. */
-function jsonBody(app: App, event: PushEvent, world: World): string {
-  const items = event.subscribe?.items.map(plainAll)
-  const list = items === undefined ? {} : { List: items.length === 1 ? items[0] : items }
-  return JSON.stringify({ ...head(app, event, world), ...plainAll(event.fields ?? {}), ...list })
-}
+/** Platforms get everything in safe mode and XML, under their own key. */
+const sealedBy = ({ appid, token, aesKey }: Platform) => ({
+  token,
+  aesKey,
+  mode: 'safe' as const,
+  json: false,
+  receiver: appid
+})

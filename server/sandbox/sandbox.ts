@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { randomInt } from 'node:crypto'
-import { answerControl, controlDocument, createControlRoutes } from './control-api.js'
+import type { ControlAnswer } from './control-api.js'
 import { createControls, type Controls } from './controls.js'
 import { createLedger } from './ledger.js'
 import { statePage } from './page.js'
+import { createPlatforms } from './platforms.js'
 import { createPushes } from './pushes.js'
 import { createRoutes } from './routes.js'
 import { createRules, type Rule } from './rules.js'
@@ -46,6 +47,7 @@ const CONTROL_BODY_MAX = 64 * 1_048_576
 const HTML =
   '<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>'
 const DRIP_MS = 250
+const TICK_MS = 10_000
 
 /** Starts a local WeChat. @throws the listen error, e.g. EADDRINUSE when the port is taken. */
 export async function createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
@@ -56,11 +58,32 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   const pushes = createPushes(world, log)
   const tokens = createTokens(world)
   const rules = createRules(world.chance)
-  const routes = createRoutes({ world, tokens, ledger, pushes, findRid: (rid) => wechat.findRid(rid) })
+  const platforms = createPlatforms(world, pushes)
+  const routes = createRoutes({ world, tokens, ledger, pushes, platforms, findRid: (rid) => wechat.findRid(rid) })
   const wechat: Wechat = createWechat({ world, routes, tokens, rules, ledger })
-  const controls = createControls({ world, tokens, ledger, pushes, rules, latency, onReset: () => wechat.forget() })
-  const controlRoutes = createControlRoutes(controls, wechat)
+  const controls = createControls({
+    world,
+    tokens,
+    ledger,
+    pushes,
+    platforms,
+    rules,
+    latency,
+    onReset: () => wechat.forget()
+  })
+  // loaded by the first control call: its schemas take longer to load than all the rest takes to start
+  let loading: Promise<(method: string, path: string, query: string, text: string) => ControlAnswer> | undefined
+  const controlApi = () =>
+    (loading ??= import('./control-api.js').then(({ answerControl, controlDocument, createControlRoutes }) => {
+      const controlRoutes = createControlRoutes(controls, wechat)
+      return (method, path, query, text) =>
+        path === '/sandbox/openapi.json'
+          ? { status: 200, body: controlDocument(controlRoutes, sandboxUrl()) }
+          : answerControl(controlRoutes, method, path, query, text)
+    }))
   const timers = new Set<NodeJS.Timeout>()
+  // tickets come due by the sandbox's clock; moving that looks at once
+  const ticking = setInterval(platforms.tick, TICK_MS).unref()
 
   const later = (ms: number, act: () => void) => {
     const timer = setTimeout(() => {
@@ -81,8 +104,10 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     const type = answer?.type ?? JSON_TYPE
     const text = answer?.text ?? ''
     const action = rule?.action
-    if (action === undefined || 'errcode' in action || 'delayMs' in action) write(response, 200, type, text)
-    else if ('http' in action) {
+    if (action === undefined || 'errcode' in action || 'delayMs' in action) {
+      if (answer?.redirect !== undefined) response.setHeader('Location', answer.redirect)
+      write(response, answer?.redirect === undefined ? 200 : 302, type, text)
+    } else if ('http' in action) {
       if (action.http < 400) response.setHeader('Location', 'https://mp.weixin.qq.com/')
       write(response, action.http, 'text/html', action.http < 400 ? '' : HTML)
     } else if ('html' in action) write(response, 200, 'text/html', HTML)
@@ -113,17 +138,11 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     else later(wait, () => release(response, answer, rule))
   }
 
-  function control(method: string, path: string, query: string, text: string, response: ServerResponse) {
-    if (path === '/') return write(response, 200, 'text/html; charset=utf-8', statePage(controls))
-    if (path === '/sandbox/openapi.json')
-      return write(
-        response,
-        200,
-        'application/json; charset=utf-8',
-        JSON.stringify(controlDocument(controlRoutes, sandboxUrl()))
-      )
+  async function control(method: string, path: string, query: string, text: string, response: ServerResponse) {
     try {
-      const { status, body } = answerControl(controlRoutes, method, path, query, text)
+      if (path === '/') return write(response, 200, 'text/html; charset=utf-8', statePage(controls))
+      const answer = await controlApi()
+      const { status, body } = answer(method, path, query, text)
       write(response, status, 'application/json; charset=utf-8', JSON.stringify(body))
     } catch (error) {
       log?.(`control call ${path} broke: ${error instanceof Error ? error.stack : String(error)}`)
@@ -140,7 +159,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     const isControl = path === '/' || path.startsWith('/sandbox/')
     const max = isControl ? CONTROL_BODY_MAX : BODY_MAX
     const finish = (text: string) => {
-      if (isControl) return control(method, path, query, text, response)
+      if (isControl) return void control(method, path, query, text, response)
       const ip = (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '')
       serve({ method, path, query, contentType: request.headers['content-type'] ?? '', body: text, ip }, response)
     }
@@ -178,9 +197,10 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     requests: wechat.requests,
     world,
     async close() {
+      clearInterval(ticking)
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
-      await pushes.close()
+      pushes.close()
       await new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()

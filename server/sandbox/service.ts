@@ -27,7 +27,7 @@ export function createService(world: World, ledger: Ledger, pushes: Pushes) {
   }
 
   function pushResult(app: App, user: User, msgid: string) {
-    if (app.callback === undefined) return
+    if (!pushes.isHeard(app)) return
     const Status =
       user.block === 'drop' ? 'failed:user block' : user.block === 'fail' ? 'failed: system failed' : 'success'
     const event = { openid: user.openid, event: 'TEMPLATESENDJOBFINISH', fields: { MsgID: { raw: msgid }, Status } }

@@ -53,7 +53,7 @@ export function createSubscribe(world: World, ledger: Ledger, pushes: Pushes) {
       ...(body.page ? { page: body.page } : {}),
       ...(body.miniprogram === undefined ? {} : { miniprogram: body.miniprogram })
     })
-    if (app.callback !== undefined) {
+    if (pushes.isHeard(app)) {
       const [code, status] =
         user.block === 'drop'
           ? ['43101', 'user refuse to accept the msg']

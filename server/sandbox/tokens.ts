@@ -12,11 +12,12 @@ const SHAPE = /^\d{2,3}_[A-Za-z0-9_-]{40,509}$/
 export function createTokens(world: World) {
   const { clock, chance } = world
 
-  function mint(app: App, line: Token[]): Token {
+  function mint({ appid }: { appid: string }, line: Token[], platform?: string): Token {
     const now = clock.now()
     const token: Token = {
       value: `${70 + Math.floor(chance.next() * 30)}_${chance.word(133)}`,
-      appid: app.appid,
+      appid,
+      ...(platform === undefined ? {} : { platform }),
       expiresAt: now + LIFE_MS,
       diesAt: now + LIFE_MS,
       retired: false
@@ -36,6 +37,14 @@ export function createTokens(world: World) {
     token.diesAt = Math.min(token.diesAt, at)
   }
 
+  /** A new token before which the last one of the line works five more minutes. */
+  function replace(owner: { appid: string }, line: Token[], platform?: string): Token {
+    const previous = line[0]
+    const token = mint(owner, line, platform)
+    if (previous !== undefined) kill(previous, clock.now() + OVERLAP_MS)
+    return token
+  }
+
   const granted = (token: Token): Answer => {
     const seconds = Math.max(0, Math.ceil((token.expiresAt - clock.now()) / 1000))
     return { code: 0, text: `{"access_token":"${token.value}","expires_in":${seconds}}` }
@@ -47,7 +56,7 @@ export function createTokens(world: World) {
     if (typeof secret !== 'string' || secret === '') return world.fault(41004)
     if (grantType !== 'client_credential') return world.fault(40002)
     const app = world.apps.get(appid)
-    if (app === undefined) return world.fault(40013)
+    if (app === undefined) return world.fault(world.platforms.has(appid) ? 61024 : 40013)
     if (app.secret !== secret) return world.fault(40125)
     if (app.secretFrozen) return world.fault(40243)
     if (app.whitelist !== undefined && !app.whitelist.has(call.ip))
@@ -61,10 +70,7 @@ export function createTokens(world: World) {
     classic(call: Call): Answer {
       const app = caller(call.query.get('grant_type'), call.query.get('appid'), call.query.get('secret'), call)
       if (!('appid' in app)) return app
-      const previous = app.classic[0]
-      const token = mint(app, app.classic)
-      if (previous !== undefined) kill(previous, clock.now() + OVERLAP_MS)
-      return granted(token)
+      return granted(replace(app, app.classic))
     },
 
     /** POST /cgi-bin/stable_token: the same token until its last five minutes; a forced refresh ends the old one at once. */
@@ -89,21 +95,31 @@ export function createTokens(world: World) {
       return granted(mint(app, app.stable))
     },
 
-    /** The app behind the query's access_token, or the fault. */
-    check(value: string | null): App | Answer {
+    /** A token of a platform: its own (`appid` is the platform's) or that of an account which authorised it. */
+    issue: (appid: string, line: Token[], platform: string): Token => replace({ appid }, line, platform),
+
+    /** The living token that `value` is, or the fault; `component` says which of the two kinds the call wants. */
+    check(value: string | null, component: boolean): Token | Answer {
       if (value === null || value === '') return world.fault(41001)
       const token = world.tokens.get(value)
       if (token === undefined) return world.fault(SHAPE.test(value) ? 40001 : 40014)
       if (clock.now() >= token.diesAt)
         return world.fault(token.retired && token.diesAt < token.expiresAt ? 40001 : 42001)
-      return world.apps.get(token.appid) ?? world.fault(40001)
+      const isComponent = token.platform === token.appid
+      if (isComponent !== component) return world.fault(component ? 61014 : 61015)
+      if (token.platform === undefined || isComponent) return token
+      return world.platforms.get(token.platform)?.authorizations.has(token.appid) === true ? token : world.fault(61003)
     },
 
-    /** Voids every living token of an app, as if someone else had refreshed them away. Returns how many died. */
-    voidAll(app: App): number {
-      const living = [...app.classic, ...app.stable].filter((token) => token.diesAt > clock.now())
-      for (const token of living) kill(token)
-      return living.length
+    /** Voids every living token of an app or platform, as if someone else had refreshed them away. Returns how many died. */
+    voidAll(appid: string): number {
+      let died = 0
+      for (const token of world.tokens.values()) {
+        if (token.appid !== appid || token.diesAt <= clock.now()) continue
+        kill(token)
+        died++
+      }
+      return died
     }
   }
 }

@@ -1,9 +1,10 @@
 import { createChance, type Chance } from './chance.js'
 import { createSandboxClock, type SandboxClock } from './clock.js'
+import type { Query } from './query.js'
 import { DAILY_LIMITS, ERRMSG, SUBSCRIBE_DAILY_WITH_PAYMENT } from './codes.js'
 
-/** Which of WeChat's three message calls carried a message. */
-export type Channel = 'legacy' | 'subscribe' | 'service'
+/** Which of WeChat's message calls carried a message; `once` is the one-time subscription of a service account. */
+export type Channel = 'legacy' | 'subscribe' | 'service' | 'once'
 
 /** Where and how an app's events are pushed. `aesKey` (43 characters) is needed by the modes compatible and safe. */
 export interface Callback {
@@ -14,10 +15,14 @@ export interface Callback {
   format?: 'xml' | 'json'
 }
 
-/** One issued access_token. `diesAt` is when it stops working, `retired` whether a newer one or an order took its place. */
+/**
+ * One issued access_token. `diesAt` is when it stops working, `retired` whether a newer one or an order took its place. `platform`
+ * is the third-party platform it was issued to: with the platform's own appid it is a component token, else an authorizer's.
+ */
 export interface Token {
   value: string
   appid: string
+  platform?: string
   expiresAt: number
   diesAt: number
   retired: boolean
@@ -32,10 +37,16 @@ export interface User {
   sessionKeyUntil: number
   follows: boolean
   followedAt: number
+  /** scene of the QR code that made the follower, if it was one */
+  qrScene?: string
+  /** last use of the app: the content check wants it younger than two hours */
+  seenAt: number
   /** refuse: sends answer 43101. drop: accepted, then pushed as `failed:user block`. fail: accepted, then `failed: system failed`. */
   block: 'none' | 'refuse' | 'drop' | 'fail'
   /** Subscribe sends left by template id; Infinity for a long-term grant. */
   grants: Map<string, number>
+  /** Scenes of one-time subscriptions confirmed and not yet used: the same scene does not add up. */
+  scenes: Set<number>
   tags: Set<number>
   sendsUnderWay: number
   recent: { hash: number; at: number }[]
@@ -45,7 +56,7 @@ export interface User {
 /** A template of an app's own, of any of the three kinds. */
 export interface Template {
   templateId: string
-  kind: Channel
+  kind: 'legacy' | 'subscribe' | 'service'
   title: string
   content: string
   example: string
@@ -59,23 +70,38 @@ export interface Template {
   disabled?: boolean
 }
 
-export interface App {
+/** What calls are counted against: an app, or a platform for its own calls. */
+export interface Metered {
+  payment: boolean
+  /** daily limits by path */
+  quotas: Map<string, number>
+  usage: Map<string, { day: number; used: number }>
+  /** limits by path and minute */
+  paces: Map<string, number>
+  minutes: Map<string, { minute: number; used: number }>
+}
+
+export interface App extends Metered {
   appid: string
   secret: string
   kind: 'miniprogram' | 'service'
   name: string
   userName: string
   verified: boolean
-  payment: boolean
+  /** 2 service account; 0 and 1 are subscription accounts, which have no templates */
+  serviceType: 0 | 1 | 2
+  /** 1 normal, 14 closed, 16 banned, 18 warned, 19 frozen */
+  status: number
+  /** Penalties: the code that sends with a formId or a prepay_id end with. */
+  penalty: { formIds?: number; prepayIds?: number }
+  /** A service account's one template for one-time subscriptions; empty for a mini-program. */
+  onceTemplateId: string
   openPlatform?: string
   pages?: Set<string>
   linked?: Set<string>
   whitelist?: Set<string>
   secretFrozen: boolean
   callback?: Callback
-  quotas: Map<string, number>
-  usage: Map<string, { day: number; used: number }>
-  minutes: Map<string, { minute: number; used: number }>
   users: Map<string, User>
   userList: User[]
   followerCount: number
@@ -85,8 +111,48 @@ export interface App {
   forced: { day: number; used: number; lastAt: number }
   industries?: [number, number]
   industriesMonth: number
-  quotaClears: { month: number; used: number }
+  quotaClears: { month: number; used: number; paths: number }
   tags: Map<number, string>
+}
+
+/** What one account granted a platform. */
+export interface Authorization {
+  appid: string
+  refreshToken: string
+  /** ids of permission sets */
+  sets: Set<number>
+  authorizedAt: number
+  tokens: Token[]
+  options: Map<string, string>
+}
+
+/** A third-party platform: no account itself, it calls on behalf of those that authorised it. */
+export interface Platform extends Metered {
+  appid: string
+  secret: string
+  name: string
+  /** An unpublished one may only be authorised by its test accounts. */
+  published: boolean
+  testAccounts: Set<string>
+  /** Permission sets it asks for unless the link says otherwise. */
+  sets: number[]
+  /** Host that the authorisation page may return to; absent: any. */
+  domain?: string
+  whitelist?: Set<string>
+  /** Where tickets and authorisation events go; none are pushed without. */
+  eventUrl?: string
+  /** Where the events of its accounts go; `$APPID$` in it becomes the account's appid. */
+  messageUrl?: string
+  token: string
+  aesKey: string
+  /** newest first; each is good for 12 hours */
+  tickets: { value: string; at: number }[]
+  /** null: no tickets are pushed by themselves */
+  nextTicketAt: number | null
+  tokens: Token[]
+  preAuthCodes: Map<string, { expiresAt: number; used: boolean }>
+  authCodes: Map<string, { appid: string; expiresAt: number; used: boolean }>
+  authorizations: Map<string, Authorization>
 }
 
 export interface FormId {
@@ -96,6 +162,7 @@ export interface FormId {
   createdAt: number
   build: 'release' | 'trial' | 'develop'
   usesLeft: number
+  blocked?: boolean
 }
 
 export interface Prepay {
@@ -135,6 +202,12 @@ export interface Settings {
   /** The 21st forced stable_token refresh of a day: the same token, or 45009. */
   forceUsedUp: 'same' | 'quota'
   riskyWords: string[]
+  /** How long ago a person may last have used the mini-program for the content check. */
+  activeMs: number
+  preAuthSeconds: number
+  authCodeSeconds: number
+  /** Each refresh of an authorizer's token changes its refresh token too. */
+  rotateRefreshToken: boolean
   push: {
     on: boolean
     minDelayMs: number
@@ -155,17 +228,23 @@ export interface Answer {
   text: string
   /** Content type when not the usual one. */
   type?: string
+  /** 302 to this address instead of a body. */
+  redirect?: string
   /** Called once the answer has left (or was withheld). */
   done?: () => void
 }
 
-/** A call as a handler sees it, checked as far as its route asks: `app` behind a good token, `body` an object. */
+/**
+ * A call as a handler sees it, checked as far as its route asks: `app` behind a good token (`platform` behind a component token),
+ * `body` an object.
+ */
 export interface Call {
   method: string
   path: string
-  query: URLSearchParams
+  query: Query
   ip: string
   app: App
+  platform: Platform
   body: Record<string, any>
 }
 
@@ -183,6 +262,10 @@ export const DEFAULT_SETTINGS: Settings = {
   strictNewtmpl: false,
   forceUsedUp: 'same',
   riskyWords: ['违禁', '赌博'],
+  activeMs: 7_200_000,
+  preAuthSeconds: 600,
+  authCodeSeconds: 600,
+  rotateRefreshToken: false,
   push: {
     on: true,
     minDelayMs: 100,
@@ -202,6 +285,7 @@ export interface World {
   chance: Chance
   settings: Settings
   apps: Map<string, App>
+  platforms: Map<string, Platform>
   tokens: Map<string, Token>
   formIds: Map<string, FormId>
   prepays: Map<string, Prepay>
@@ -217,11 +301,11 @@ export interface World {
   /** The next msgid: 19 digits, beyond 2^53, so text from the start. */
   nextMsgid(): string
   /** Counts one call against the app's day quota of `path`; false when it was used up already. */
-  spend(app: App, path: string): boolean
-  limitOf(app: App, path: string): number
-  usedOf(app: App, path: string): number
+  spend(app: Metered, path: string): boolean
+  limitOf(app: Metered, path: string): number
+  usedOf(app: Metered, path: string): number
   /** Counts one call of `key` in this minute; false when `limit` was reached already. */
-  spendMinute(app: App, key: string, limit: number): boolean
+  spendMinute(app: Metered, key: string, limit: number): boolean
 }
 
 export function createWorld({ seed, now }: { seed: number; now: () => number }): World {
@@ -233,6 +317,7 @@ export function createWorld({ seed, now }: { seed: number; now: () => number }):
     chance,
     settings: structuredClone(DEFAULT_SETTINGS),
     apps: new Map(),
+    platforms: new Map(),
     tokens: new Map(),
     formIds: new Map(),
     prepays: new Map(),
@@ -240,7 +325,15 @@ export function createWorld({ seed, now }: { seed: number; now: () => number }):
     unionids: new Map(),
     msgids: 100_000_000_000_000 + Math.floor(chance.next() * 1e12),
     clear() {
-      for (const part of [world.apps, world.tokens, world.formIds, world.prepays, world.codes, world.unionids])
+      for (const part of [
+        world.apps,
+        world.platforms,
+        world.tokens,
+        world.formIds,
+        world.prepays,
+        world.codes,
+        world.unionids
+      ])
         part.clear()
       world.settings = structuredClone(DEFAULT_SETTINGS)
     },

@@ -10,6 +10,7 @@ import { createChance } from '../../../server/sandbox/chance.js'
 import { readArguments, runSandbox } from '../../../server/sandbox/main.js'
 import { encryptPush, signatureOf } from '../../../server/sandbox/push-crypto.js'
 import { createSandbox, type SandboxOptions } from '../../../server/sandbox/sandbox.js'
+import { queryOf } from '../../../server/sandbox/query.js'
 import { judgeData, judgeValue } from '../../../server/sandbox/values.js'
 
 const MINI = 'wx5b1a2c3d4e5f6001'
@@ -186,6 +187,15 @@ t.test('values', async (t) => {
   t.equal(judgeValue('thing1', { value: '' }), 'is empty')
   t.equal(judgeValue('thing1', undefined), 'is empty')
   t.equal(judgeData(['character_string1'], { character_string1: { value: '八' } })!.length, 48)
+})
+
+t.test('a query', async (t) => {
+  t.equal(queryOf('').get('access_token'), null)
+  t.equal(queryOf('access_token=71_ab-c').get('access_token'), '71_ab-c')
+  t.equal(queryOf('access_token=71_ab').get('openid'), null)
+  t.equal(queryOf('access_token=a%2Bb').get('access_token'), 'a+b')
+  t.equal(queryOf('openid=o1&access_token=71_ab').get('access_token'), '71_ab')
+  t.equal(queryOf('access_token=71_ab&openid=o1').get('openid'), 'o1')
 })
 
 t.test('a push is signed and sealed', async (t) => {
@@ -462,6 +472,33 @@ t.test('a push', async (t) => {
       got.map(({ body }) => /<Event><!\[CDATA\[(\w+)/.exec(body)![1]),
       ['unsubscribe', 'subscribe']
     )
+  })
+  t.test('tells what people write, tap and scan', async (t) => {
+    const { controls, follower } = await start(t)
+    const { url, got, until } = await receiver(t)
+    controls.putApp(callbackApp(url))
+    controls.setSettings({ push: AT_ONCE })
+    const does = (kind: 'text' | 'click' | 'view' | 'scan', more: object = {}) =>
+      controls.interact({ appid: SERVICE, openid: follower, kind, ...more })
+    t.same(does('text', { text: 'TD 退订' }), { event: 'text' })
+    await until(1)
+    t.match(
+      got[0]!.body,
+      /<MsgType><!\[CDATA\[text\]\]><\/MsgType><Content><!\[CDATA\[TD 退订\]\]><\/Content><MsgId>\d{19}</
+    )
+    t.notMatch(got[0]!.body, '<Event>')
+    t.same(does('click', { key: 'menu_orders' }), { event: 'CLICK' })
+    await until(2)
+    t.match(got[1]!.body, /<Event><!\[CDATA\[CLICK\]\]><\/Event><EventKey><!\[CDATA\[menu_orders\]/)
+    t.same(does('scan', { key: 'ch7' }), { event: 'SCAN' })
+    await until(3)
+    t.match(got[2]!.body, /<EventKey><!\[CDATA\[ch7\]\]><\/EventKey><Ticket>/)
+    controls.setFollowers({ appid: SERVICE, openids: [follower], follow: false, push: false })
+    t.same(does('scan', { key: 'ch7' }), { event: 'subscribe' })
+    await until(4)
+    t.match(got[3]!.body, /CDATA\[subscribe\]\]><\/Event><EventKey><!\[CDATA\[qrscene_ch7\]\]><\/EventKey><Ticket>/)
+    t.equal(controls.apps().find(({ appid }) => appid === SERVICE)!.followers, 1)
+    t.throws(() => controls.interact({ appid: MINI, openid: 'nobody', kind: 'text' }), /no user/)
   })
   t.test('tells popup, sending and withdrawal of a subscription, in JSON too', async (t) => {
     const { controls, openid, subscribeSend } = await start(t)
