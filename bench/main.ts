@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { tableOf, type Figure } from './figure.js'
 import { first } from './first.js'
 import { healthz } from './healthz.js'
+import { sandbox } from './sandbox.js'
 import { store } from './store.js'
 
 /** A section measures its figures one after another; `say` tells what it is at. */
@@ -9,7 +10,8 @@ type Section = (say: (line: string) => void) => Promise<Figure[]>
 
 const SECTIONS: Readonly<Record<string, Section>> = {
   first,
-  store: async (say) => [...(await store(say)), ...(await healthz(say))]
+  store: async (say) => [...(await store(say)), ...(await healthz(say))],
+  sandbox
 }
 const USAGE = 'usage: npm run bench -- [--only SECTION,…] [--json]'
 
