@@ -1,7 +1,5 @@
-import { ConfigFault, VARIABLES } from '../config.js'
 import { EmbeddedStoreError } from '../embedded/storage/store-error.js'
 import { AppError } from '../platform/errors.js'
-import { KeysFault } from '../platform/keys.js'
 import { VERSION } from '../version.js'
 import { Fault, UsageFault, type Command, type Io } from './command.js'
 
@@ -68,12 +66,12 @@ export async function runCli(argv: string[], io: Io): Promise<number> {
     return 0
   }
   if (['help', '--help', '-h'].includes(name)) {
-    io.out(help())
+    io.out(await help())
     return 0
   }
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : null
   if (entry === null) {
-    io.err(`hongyan: there is no command "${name}"\n\n${help()}`)
+    io.err(`hongyan: there is no command "${name}"\n\n${await help()}`)
     return 2
   }
   const command = await entry.load()
@@ -88,14 +86,22 @@ export async function runCli(argv: string[], io: Io): Promise<number> {
       io.err(`hongyan ${name}: ${error.message}\nusage: ${command.usage}`)
       return 2
     }
-    const known = [Fault, ConfigFault, KeysFault, EmbeddedStoreError, AppError].some((kind) => error instanceof kind)
+    const known = (await faults()).some((kind) => error instanceof kind)
     const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error)
     io.err(`hongyan ${name}: ${text}`)
     return 1
   }
 }
 
-function help(): string {
+/** Errors that are no bugs of ours. Those of rooms that take their time to load come along only when there was one. */
+async function faults() {
+  const { ConfigFault } = await import('../config.js')
+  const { KeysFault } = await import('../platform/keys.js')
+  return [Fault, ConfigFault, KeysFault, EmbeddedStoreError, AppError]
+}
+
+async function help(): Promise<string> {
+  const { VARIABLES } = await import('../config.js')
   const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
   const variables = VARIABLES.map(({ name, meaning, default: value }) => `  ${name.padEnd(24)}${meaning} (${value})`)
   return [
