@@ -70,8 +70,8 @@ async function serve(duty: Duty, argv: string[], io: Io): Promise<number> {
     const url = listens ? await listen(server.app, config) : null
     const facts = { url, store: store.kind, ownsStore: store.owner, works: duty.works, pid: process.pid }
     log.info(facts, listens ? 'listening' : 'working')
-    process.send?.({ kind: 'ready', ...facts })
     if (duty.serves) await greet(io, url!, pretty, await server.rooms.operators.setupCode(), log)
+    process.send?.({ kind: 'ready', ...facts })
 
     log.info({ signal: await stopped.signal }, 'stopping')
     return 0
