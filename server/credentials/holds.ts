@@ -30,7 +30,7 @@ export type Held = {
   perDay: boolean
   expiresAt: Date
 }
-export type HoldAnswer = Held | 'none' | 'busy'
+export type HoldAnswer = Held | 'none' | 'busy' | { from: Date }
 
 /** Soonest to expire first; on a tie single-use before multi-use; then by id, so that every process chooses alike. */
 export function inOrder(a: CredentialRow, b: CredentialRow): number {
@@ -63,6 +63,17 @@ export const sendsOf = (rows: CredentialRow[], want: Parameters<typeof fits>[1],
   rows
     .filter((row) => fits(row, want, now))
     .reduce((sum, row) => sum + (row.unlimited ? Infinity : Math.max(0, row.sendsLeft)), 0)
+
+/** When the first of these rows that cannot carry that message yet can; null when none ever will. */
+function usableFrom(rows: CredentialRow[], want: Want, now: Date): Date | null {
+  const coming = rows.filter(
+    (row) => row.notBefore > now && (row.unlimited || row.sendsLeft > 0) && fits(row, want, row.notBefore)
+  )
+  return coming.reduce<Date | null>(
+    (first, { notBefore }) => (first !== null && first < notBefore ? first : notBefore),
+    null
+  )
+}
 
 /** A hold this old is asked for by the sweep. */
 const FORGOTTEN_MS = 5 * 60_000
@@ -123,7 +134,8 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
       }
       const row = free[0]
       if (row === undefined) {
-        answers.set(want.m, 'none')
+        const from = usableFrom(mine, want, now)
+        answers.set(want.m, from === null ? 'none' : { from })
         continue
       }
       chosen.push({ want, row })
@@ -210,7 +222,8 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
   return {
     /**
      * Takes one send for each message off what dies first; two processes never share one. 'none': no credential fits;
-     * 'busy': others were quicker twice (look again soon). Repeating it with the same names changes nothing.
+     * 'busy': others were quicker twice (look again soon); `from`: when one that is not usable yet (a payment WeChat may
+     * not know of so soon) will be. Repeating it with the same names changes nothing.
      */
     async hold(wants: Want[]): Promise<Map<string, HoldAnswer>> {
       if (wants.length === 0) return new Map()

@@ -165,7 +165,10 @@ export function createPrepare(parts: PrepareParts) {
       if (row.state === 'planned' && needsCredential(account, row)) {
         const answer = held.get(row._id) ?? 'none'
         if (answer === 'busy') writes.delay(row, writes.soon(BUSY_MS), null)
-        else if (answer !== 'none') add(holdOf(answer), answer.sealed, null)
+        // one that waits anyway parks, so that another right wakes it sooner
+        else if (answer !== 'none' && 'from' in answer && !row.waitForCredential && answer.from < row.notAfter)
+          writes.delay(row, answer.from, 'credential')
+        else if (answer !== 'none' && 'credentialId' in answer) add(holdOf(answer), answer.sealed, null)
         else if (!row.waitForCredential) writes.stop(row, 'skipped', 'noCredential', null)
         else {
           writes.park(row)

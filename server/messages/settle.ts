@@ -118,7 +118,9 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
   const punished = PUNISHED[code]
   if (punished !== undefined) {
     const effects: Effect[] = [{ kind: 'sourceOff', source: punished }, alert('source punished')]
-    return doubt ? { to: 'unknown', effects } : { to: 'next', release: 'refund', effects }
+    if (doubt) return { to: 'unknown', effects }
+    // of any other source the next right would be answered alike, without end
+    return source === punished ? { to: 'next', release: 'refund', effects } : { to: 'failed', effects }
   }
   const row = errcodeRow(code)
   if (row === undefined) return { to: 'unknown', effects: [alert(`unknown errcode ${code}`)] }

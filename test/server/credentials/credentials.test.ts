@@ -220,7 +220,8 @@ t.test('letting go, each twice, ends as once', async (t) => {
   })
   const end = async (m: string, release: 'spend' | 'refund' | 'burn' | 'defer' | 'return') => {
     const held = (await ledger.credentials.holds.hold([want(m)])).get(m)
-    if (held === undefined || typeof held === 'string') throw new Error(`no hold: ${held}`)
+    if (held === undefined || typeof held === 'string' || 'from' in held)
+      throw new Error(`no hold: ${JSON.stringify(held)}`)
     const letting = {
       accountId: ledger.account.id,
       recipientId: ann.id,

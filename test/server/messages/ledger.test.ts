@@ -56,7 +56,7 @@ t.test('a message', async (t) => {
     ])
     const early = await ledger.plan(ann)
     await ledger.settle()
-    t.match(await ledger.row(early), { state: 'skipped', reason: 'noCredential' })
+    t.match(await ledger.row(early), { state: 'planned', waitingFor: 'credential' })
     ledger.clock.advance(10_000)
     for (let i = 0; i < 4; i++) {
       await ledger.plan(ann, { lane: 'transactional' })
