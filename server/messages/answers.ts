@@ -7,7 +7,10 @@ import type { Ready } from './ready.js'
 import type { Effect } from './settle.js'
 
 /** An answer that came: what it makes of the row, and what it does besides. */
-export type Answer = { item: Ready; outcome: Outcome; effects: Effect[] }
+export type Answer = { item: Ready; outcome: Outcome; effects: Effect[]; msgid: string | null }
+
+/** A message that has got WeChat's number for it. */
+export type Numbered = { recipientId: string; msgid: string }
 
 export type AnswersParts = {
   accountId: string
@@ -16,6 +19,8 @@ export type AnswersParts = {
   log: Log
   /** Stored: the recipient may get the next message. */
   done: (item: Ready) => void
+  /** Stored: a receipt that came before the answer finds its message now. */
+  numbered: (messages: Numbered[]) => Promise<void>
   /** What an answer does besides moving its row; called once it is stored. */
   effect: (item: Ready, effect: Effect) => Promise<void>
 }
@@ -24,7 +29,7 @@ const BATCH = 1000
 const AGAIN_MS = 500
 
 /** Answers of one account on their way into the store (M10, M11): kept here until it has taken them. */
-export function createAnswers({ accountId, rows, pace, log, done, effect }: AnswersParts) {
+export function createAnswers({ accountId, rows, pace, log, done, numbered, effect }: AnswersParts) {
   const waiting: Answer[] = []
   let flushing: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
@@ -58,6 +63,14 @@ export function createAnswers({ accountId, rows, pace, log, done, effect }: Answ
       }
       waiting.splice(0, batch.length)
       for (const { item } of batch) done(item)
+      const fresh = batch.flatMap(({ item, msgid }) =>
+        msgid === null || item.row.recipientId === null ? [] : [{ recipientId: item.row.recipientId, msgid }]
+      )
+      if (fresh.length > 0) {
+        await numbered(fresh).catch((error: unknown) =>
+          log.warn({ err: error, accountId }, 'receipts were not told; they look again by themselves')
+        )
+      }
       for (const { item, effects } of batch) {
         for (const each of effects) {
           await effect(item, each).catch((error: unknown) =>

@@ -10,6 +10,7 @@ import type { Credentials } from '../credentials/credentials.js'
 import type { People } from '../people/people.js'
 import type { Senders } from '../senders/senders.js'
 import type { TokenCentre } from '../wechat/access-token.js'
+import type { Numbered } from './answers.js'
 import { createBudget } from './budget.js'
 import { createCaps } from './caps.js'
 import { createCorrections } from './corrections.js'
@@ -25,6 +26,7 @@ import { createRuns } from './runs.js'
 import { createSweep } from './sweep.js'
 
 export type { PlanInput } from './plan.js'
+export type { Numbered } from './answers.js'
 
 export type MessagesParts = {
   db: Connection
@@ -68,6 +70,7 @@ export function createMessages(parts: MessagesParts) {
     stoppedWaits: parts.stoppedWaits ?? (async () => new Set())
   })
   const effect = createEffects({ db, clock, log, accounts, people, budget })
+  const listeners: ((accountId: string, messages: Numbered[]) => Promise<void>)[] = []
   const pumps = createPumps({
     accounts,
     pace,
@@ -84,6 +87,9 @@ export function createMessages(parts: MessagesParts) {
         tokens: parts.tokens,
         budget,
         prepare,
+        numbered: async (id, messages) => {
+          for (const listener of listeners) await listener(id, messages)
+        },
         effect,
         tagOf
       })
@@ -187,6 +193,11 @@ export function createMessages(parts: MessagesParts) {
     wake: (accountId: string) => pumps.wake(accountId),
 
     ...corrections,
+
+    /** Tells of messages whose numbers this process has just stored; may be missed by a crash. */
+    onNumbered(listener: (accountId: string, messages: Numbered[]) => Promise<void>): void {
+      listeners.push(listener)
+    },
 
     /** Stops everything of an account from the next slot block on, or lets it go on. */
     async halt(accountId: string, halted: boolean): Promise<void> {

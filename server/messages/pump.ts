@@ -9,7 +9,7 @@ import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
 import type { WechatResult } from '../wechat/client.js'
 import { isTokenErrcode } from '../wechat/errcodes.js'
 import type { TemplateKind } from '../../shared/template.js'
-import { createAnswers } from './answers.js'
+import { createAnswers, type Numbered } from './answers.js'
 import { nextReset, type Budget } from './budget.js'
 import { handBackOf, markSending } from './marking.js'
 import { FIRE_WITHIN_MS } from './leasing.js'
@@ -33,6 +33,8 @@ export type PumpParts = {
   prepare: Prepare
   /** The tag a page query carries. */
   tagOf: (messageId: string) => string
+  /** These messages have WeChat's numbers now. */
+  numbered: (accountId: string, messages: Numbered[]) => Promise<void>
   /** What an answer does besides moving its row: reach, blocks, alerts. */
   effect: (account: Account, item: Ready, effect: Effect) => Promise<void>
 }
@@ -76,6 +78,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     pace,
     log,
     done: release,
+    numbered: (messages) => parts.numbered(accountId, messages),
     effect: async (item, effect) => parts.effect(await parts.accounts.get(accountId), item, effect)
   })
 
@@ -160,13 +163,12 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       rid: result.kind === 'answer' ? result.rid : null,
       note: result.kind === 'answer' ? (result.errcode === 0 ? null : result.errmsg.slice(0, 200)) : result.reason
     }
-    const outcome = outcomeOf(item, verdict, {
-      now: clock.now(),
-      line,
-      msgid: msgidOf(result),
-      reset: nextReset(clock.now())
-    })
-    answers.add({ item, outcome, effects: verdict.effects }, account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS)
+    const msgid = msgidOf(result)
+    const outcome = outcomeOf(item, verdict, { now: clock.now(), line, msgid, reset: nextReset(clock.now()) })
+    answers.add(
+      { item, outcome, effects: verdict.effects, msgid },
+      account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS
+    )
     if (verdict.effects.some((effect) => effect.kind === 'refreshToken'))
       parts.tokens.refused(targetOf(account), token.gen).catch(() => {})
     wakeUp?.()

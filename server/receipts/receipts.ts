@@ -133,6 +133,16 @@ export function createReceipts({
     return false
   }
 
+  const idOf = (receipt: { accountId: string; recipientId: string; msgid: string }) =>
+    sealer.hash('receipt', receipt.accountId, receipt.recipientId, receipt.msgid)
+
+  // A receipt is stored before it looks, an answer before it tells: whichever is second finds the first.
+  messages.onNumbered(async (accountId, numbered) => {
+    const ids = numbered.map((message) => idOf({ accountId, ...message }))
+    const early = await rows.find({ _id: { $in: ids }, todo: true }).toArray()
+    await Promise.all(early.map(look))
+  })
+
   return {
     ready: async () => {
       await model.createIndexes()
@@ -141,7 +151,7 @@ export function createReceipts({
     /** Keeps the receipt, then finds its message now or later. Repeatable. @returns was the message found already? */
     async apply(receipt: Receipt): Promise<boolean> {
       const now = clock.now()
-      const _id = sealer.hash('receipt', receipt.accountId, receipt.recipientId, receipt.msgid)
+      const _id = idOf(receipt)
       const row: ReceiptRow = {
         ...receipt,
         _id,

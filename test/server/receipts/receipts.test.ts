@@ -45,12 +45,23 @@ t.test('a receipt', async (t) => {
     t.match(await ledger.row(next), { state: 'skipped', reason: 'suppressed' })
   })
 
-  t.test('that came before the answer waits for it', async (t) => {
+  t.test('that came before the answer finds its message as soon as that is stored', async (t) => {
     const { ledger, receipts, fan, receipt } = await withReceipts(t)
     t.equal(await receipts.apply(receipt('4000000000000000000')), false)
     const id = await ledger.plan(fan, { accountId: ledger.service.id })
     await ledger.settle()
-    t.equal((await ledger.row(id)).msgid, '4000000000000000000')
+    t.match(await ledger.row(id), { state: 'delivered', by: 'receipt', msgid: '4000000000000000000' })
+    t.equal(await ledger.db.collection('receipts').countDocuments({ todo: true }), 0)
+    t.same(await brokenInvariants(ledger), [])
+  })
+
+  t.test('whose message was answered in a process that died then looks again by itself', async (t) => {
+    const { ledger, receipts, fan, receipt } = await withReceipts(t)
+    t.equal(await receipts.apply(receipt('4000000000000000000')), false)
+    ledger.restart() // the rooms that send now know of no receipts room
+    const id = await ledger.plan(fan, { accountId: ledger.service.id })
+    await ledger.settle()
+    t.match(await ledger.row(id), { state: 'accepted', msgid: '4000000000000000000' })
     t.equal(await receipts.sweep(), 0, 'not yet due')
     ledger.clock.advance(2000)
     t.equal(await receipts.sweep(), 1)
