@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { createRenderer, type Shape } from '../templates/content.js'
 import type { Template, Templates } from '../templates/templates.js'
+import { templateWarnings } from '../templates/warnings.js'
 import { openFaults } from '../messages/direct.js'
 import type { CampaignRow } from './model.js'
 import { decide, firstInstant, instantsAfter } from './schedule.js'
@@ -65,6 +66,7 @@ export function createCheck({
         problems.push({ pointer: '/templateId', ...TEMPLATE_MISSING })
       } else {
         problems.push(...renderer.check(template, campaign.content))
+        warnings.push(...templateWarnings(template, campaign.content))
         if (campaign.emphasis !== undefined) emphasisFault(template, campaign.emphasis)
       }
       problems.push(...openFaults(account, campaign.open ?? undefined))

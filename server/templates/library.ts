@@ -3,8 +3,10 @@ import { targetOf } from '../accounts/target.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { WechatApi } from '../wechat/api.js'
+import type { WechatResult } from '../wechat/client.js'
 import { expectOk } from '../wechat/expect-ok.js'
 import { kindsOf } from './read.js'
+import { namingField, namingTitle } from './refusals.js'
 
 /** A title of WeChat's library, to be added with some of its keywords. */
 export type LibraryTitle = {
@@ -14,8 +16,16 @@ export type LibraryTitle = {
   categoryId: string | null
 }
 export type LibraryKeyword = { id: number; name: string; example: string; rule: string | null; choices: string[] }
-/** `byNumberOnly`: WeChat offers no list to read here; titles are looked up in its console and added by number. */
-export type LibraryPage = { titles: LibraryTitle[]; total: number; byNumberOnly: boolean }
+/**
+ * `nextOffset`: where the next page begins, null on the last. `byNumberOnly`: WeChat offers no list to read here; titles
+ * are looked up in its console and added by number.
+ */
+export type LibraryPage = { titles: LibraryTitle[]; total: number; nextOffset: number | null; byNumberOnly: boolean }
+
+/** Titles of one page at most (documentation of library/list and getpubtemplatetitles). */
+const PAGE = { legacy: 20, subscribe: 30 } as const
+
+export type Library = ReturnType<typeof createLibrary>
 
 /** WeChat's libraries of titles and keywords, always read live. */
 export function createLibrary({ wechat, accounts }: { wechat: WechatApi; accounts: Accounts }) {
@@ -52,34 +62,40 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
       }: { kind: TemplateKind; categoryIds?: string[] | undefined; offset?: number; count?: number }
     ): Promise<LibraryPage> {
       const target = await accountFor(idOrAppId, kind)
-      if (kind === 'service') return { titles: [], total: 0, byNumberOnly: true }
+      const none = { titles: [], total: 0, nextOffset: null }
+      if (kind === 'service') return { ...none, byNumberOnly: true }
       if (kind === 'legacy') {
-        const { list, total_count } = expectOk(await wechat.legacy.libraryList(target, offset, Math.min(count, 20)))
+        const answer = await wechat.legacy.libraryList(target, offset, Math.min(count, PAGE.legacy))
+        const { list, total_count } = expectOk(answer)
         const titles = (list ?? []).map(({ id, title }) => ({ titleId: id, title, grantType: null, categoryId: null }))
-        return { titles, total: total_count ?? titles.length, byNumberOnly: false }
+        return pageOf(titles, offset, total_count)
       }
       const ids = categoryIds ?? (await categories(idOrAppId)).map(({ id }) => String(id))
-      if (ids.length === 0) return { titles: [], total: 0, byNumberOnly: false }
-      const page = expectOk(await wechat.subscribe.getPubTemplateTitles(target, ids, offset, Math.min(count, 30)))
+      if (ids.length === 0) return { ...none, byNumberOnly: false }
+      const page = naming(
+        await wechat.subscribe.getPubTemplateTitles(target, ids, offset, Math.min(count, PAGE.subscribe)),
+        namingField
+      )
       const titles = (page.data ?? []).map(({ tid, title, type, categoryId }) => ({
         titleId: String(tid),
         title,
         grantType: Number(type) === 3 ? ('longTerm' as const) : ('once' as const),
         categoryId: String(categoryId)
       }))
-      return { titles, total: page.count ?? titles.length, byNumberOnly: false }
+      return pageOf(titles, offset, page.count)
     },
 
-    /** The keywords of one title; none where WeChat tells none (service accounts). */
+    /** The keywords of one title; none where WeChat tells none (service accounts). @throws NotFound templates.title-unknown */
     async keywords(
       idOrAppId: string,
       kind: TemplateKind,
       titleId: string
     ): Promise<{ titleId: string; title: string | null; keywords: LibraryKeyword[] }> {
       const target = await accountFor(idOrAppId, kind)
+      const unknown = (error: unknown) => namingTitle(error, kind, titleId)
       if (kind === 'service') return { titleId, title: null, keywords: [] }
       if (kind === 'legacy') {
-        const { title, keyword_list } = expectOk(await wechat.legacy.libraryGet(target, titleId))
+        const { title, keyword_list } = naming(await wechat.legacy.libraryGet(target, titleId), unknown)
         const keywords = (keyword_list ?? []).map(({ keyword_id, name, example }) => ({
           id: Number(keyword_id),
           name,
@@ -89,7 +105,7 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
         }))
         return { titleId, title, keywords }
       }
-      const { data } = expectOk(await wechat.subscribe.getPubTemplateKeywords(target, titleId))
+      const { data } = naming(await wechat.subscribe.getPubTemplateKeywords(target, titleId), unknown)
       const keywords = (data ?? []).map((each) => ({
         id: Number(each.kid),
         name: each.name,
@@ -99,5 +115,20 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
       }))
       return { titleId, title: null, keywords }
     }
+  }
+}
+
+function pageOf(titles: LibraryTitle[], offset: number, told: number | undefined): LibraryPage {
+  const end = offset + titles.length
+  const total = told ?? end
+  return { titles, total, nextOffset: titles.length > 0 && end < total ? end : null, byNumberOnly: false }
+}
+
+/** As `expectOk`, with the error told in other words. */
+function naming<Body>(answer: WechatResult<Body>, tell: (error: unknown) => unknown): Body {
+  try {
+    return expectOk(answer)
+  } catch (error) {
+    throw tell(error)
   }
 }

@@ -2,6 +2,18 @@ import { Schema, type Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { TemplateField, TemplateKind } from '../../shared/template.js'
 
+/** A difference from what was last read, that nobody made here. */
+export type Drift = {
+  kind: 'gone' | 'changed'
+  at: Date
+  /** When it was last seen as it was before. */
+  lastSeenAt: Date
+  /** What is different now; none for a template that is gone. */
+  changes: { part: 'title' | 'content' | 'grantType' | 'choices'; before: string; after: string }[]
+  /** When an operator said they know; null: the alarm stands. */
+  readAt: Date | null
+}
+
 /** One message template of an account, as last read from WeChat. Rows outlive the template: messages still name it. */
 export type TemplateRow = {
   /** `accountId:templateId` */
@@ -19,6 +31,14 @@ export type TemplateRow = {
   state: 'live' | 'deleted'
   syncedAt: Date
   deletedAt: Date | null
+  /** Grows with every change, not with every reading. Rows of before there were drifts have none of these yet. */
+  rev?: number
+  /** The alarm that stands, if any. */
+  drift?: Drift | null
+  /** The last drifts, oldest first, whether read or not. */
+  drifts?: Drift[]
+  /** Since when we are deleting it on WeChat: then its going is no drift. */
+  removingSince?: Date | null
 }
 
 /** When an account's templates were last read, by whichever process. */
@@ -30,6 +50,8 @@ export type TemplateSyncRow = {
   syncedAt: Date | null
   /** What kept the last try from reading them all. */
   problem: string | null
+  /** When the industries were last set from here. */
+  industriesSetAt?: Date
 }
 
 const schema = new Schema(
@@ -46,7 +68,11 @@ const schema = new Schema(
     choices: {},
     state: String,
     syncedAt: Date,
-    deletedAt: Date
+    deletedAt: Date,
+    rev: Number,
+    drift: {},
+    drifts: [],
+    removingSince: Date
   },
   { collection: 'templates', autoIndex: false, versionKey: false }
 )
@@ -54,7 +80,7 @@ schema.index({ accountId: 1, kind: 1, syncedAt: 1 }) // sync: which of this kind
 schema.index({ title: 1, _id: 1 }) // lists
 
 const syncSchema = new Schema(
-  { _id: { type: String, required: true }, triedAt: Date, syncedAt: Date, problem: String },
+  { _id: { type: String, required: true }, triedAt: Date, syncedAt: Date, problem: String, industriesSetAt: Date },
   { collection: 'templateSyncs', autoIndex: false, versionKey: false }
 )
 

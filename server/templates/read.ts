@@ -8,9 +8,13 @@ import { expectOk } from '../wechat/expect-ok.js'
 import type { TemplateRow } from './model.js'
 
 /** What WeChat says of one template; the mirror adds when it was read. */
-export type ReadTemplate = Omit<TemplateRow, '_id' | 'accountId' | 'state' | 'syncedAt' | 'deletedAt'>
+export type ReadTemplate = Pick<
+  TemplateRow,
+  'templateId' | 'kind' | 'title' | 'fields' | 'content' | 'example' | 'grantType' | 'choices'
+>
 
-const LEGACY_PAGE = 20
+/** Legacy templates come in pages of this size; what is deleted between two pages hides another one. */
+export const LEGACY_PAGE = 20
 /** Far more than the 25 (today 50) templates an account may have. */
 const LEGACY_PAGES = 25
 

@@ -54,6 +54,22 @@ function keywordFaults(kind: 'legacy' | 'subscribe', titleId: string, ids: numbe
   return []
 }
 
+/** Which of the chosen keywords the library's title does not have. */
+export function keywordFaultsIn(ids: readonly number[], keywords: readonly { id: number; name: string }[]): Fault[] {
+  const offered = keywords.map(({ id, name }) => `${id} ${name}`).join(', ')
+  return ids.flatMap((id, i) =>
+    keywords.some((keyword) => keyword.id === id)
+      ? []
+      : [
+          {
+            pointer: `/keywordIds/${i}`,
+            code: 'templates.keyword-unknown',
+            message: `the title has no keyword ${id}; it has ${offered}`
+          }
+        ]
+  )
+}
+
 function serviceFaults(titleId: string, names: string[]): Fault[] {
   const pointer = '/keywordNames'
   const numeric = /^\d+$/.test(titleId)

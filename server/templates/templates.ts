@@ -5,27 +5,33 @@ import type { Operation, Operations } from '../operations/operations.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { TemplateCreate, TemplateKind, TemplateView } from '../../shared/template.js'
 import type { Clock } from '../platform/clock.js'
-import { AppError, InvalidInput, NotFound } from '../platform/errors.js'
+import { AppError, NotFound } from '../platform/errors.js'
+import { mustMatch } from '../platform/etag.js'
 import type { Jobs } from '../platform/jobs.js'
+import type { Language } from '../platform/language.js'
 import type { Log } from '../platform/log.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import { listPage, type Page } from '../platform/page.js'
 import type { WechatApi } from '../wechat/api.js'
 import { expectOk } from '../wechat/expect-ok.js'
+import { createAdding } from './adding.js'
+import { createIndustries } from './industries.js'
 import { createLibrary } from './library.js'
-import { templateModels, type TemplateRow } from './model.js'
-import { kindsOf, readTemplates, type ReadTemplate } from './read.js'
-import { creationFaults } from './rules.js'
+import type { LintProblem } from './lint.js'
+import { createMirror, nothingFound, rowId, type SyncResult } from './mirror.js'
+import { templateModels, type Drift, type TemplateRow } from './model.js'
+import { kindsOf } from './read.js'
+import { lintMirrored } from './warnings.js'
 
-/** A template as the rooms use it. `choices`: the values an enum field may take, by key. */
-export type Template = TemplateView & { choices: Record<string, string[]> }
-
-/** What one reading found, per kind; a kind that could not be read keeps its mirror. */
-export type SyncResult = {
-  kinds: Partial<Record<TemplateKind, { count: number } | { problem: string }>>
-  added: string[]
-  changed: string[]
-  removed: string[]
+/**
+ * A template as the rooms use it. `choices`: the values an enum field may take, by key. `drift`: the alarm that stands.
+ * `rev` grows with every change.
+ */
+export type Template = TemplateView & {
+  choices: Record<string, string[]>
+  drift: Drift | null
+  drifts: Drift[]
+  rev: number
 }
 
 /** How fresh the mirror is. `ageMs` null: never read yet. */
@@ -62,6 +68,10 @@ export function createTemplates(parts: TemplateParts) {
   const { rows, syncs, ensureIndexes } = templateModels(db)
   const cache = new Map<string, { template: Template | null; readAt: number }>()
   const reading = new Map<string, Promise<SyncResult>>()
+  const mirror = createMirror({ rows, clock, wechat })
+  const library = createLibrary({ wechat, accounts })
+  const add = createAdding({ wechat, library, log })
+  const industries = createIndustries({ wechat, accounts, clock, syncs })
 
   const syncJob: Parameters<Jobs['define']>[1] = async ({ data }) => {
     const operation = operations.resume(data.operationId)
@@ -84,53 +94,14 @@ export function createTemplates(parts: TemplateParts) {
     }
   })
 
-  const rowId = (accountId: string, templateId: string) => `${accountId}:${templateId}`
-
-  /** Reads one kind and brings the mirror up to it. Repeatable: rows first, then what was not named this time. */
-  async function mirror(account: Account, kind: TemplateKind, result: SyncResult): Promise<void> {
-    const startedAt = clock.now()
-    const read = await readTemplates(wechat, account, kind)
-    const known = new Map(
-      (await rows.find({ accountId: account.id, kind }).toArray()).map((row) => [row.templateId, row])
-    )
-    for (const each of read) {
-      const before = known.get(each.templateId)
-      if (before === undefined || before.state === 'deleted') result.added.push(each.templateId)
-      else if (before.content !== each.content || before.title !== each.title) result.changed.push(each.templateId)
-      await store(account.id, each, startedAt)
-    }
-    const named = new Set(read.map((each) => each.templateId))
-    // Only what was there before the reading began: one added meanwhile is not missing.
-    const gone = [...known.values()].filter(
-      (row) => row.state === 'live' && !named.has(row.templateId) && row.syncedAt <= startedAt
-    )
-    for (const row of gone) {
-      result.removed.push(row.templateId)
-      await rows.updateOne(
-        { _id: row._id, syncedAt: row.syncedAt },
-        { $set: { state: 'deleted', deletedAt: startedAt } }
-      )
-    }
-    result.kinds[kind] = { count: read.length }
-  }
-
-  async function store(accountId: string, read: ReadTemplate, syncedAt: Date): Promise<void> {
-    const { templateId, ...fields } = read
-    await rows.updateOne(
-      { _id: rowId(accountId, templateId) },
-      { $set: { ...fields, state: 'live', syncedAt, deletedAt: null }, $setOnInsert: { accountId, templateId } },
-      { upsert: true }
-    )
-  }
-
   async function readAll(account: Account): Promise<SyncResult> {
     const triedAt = clock.now()
-    const result: SyncResult = { kinds: {}, added: [], changed: [], removed: [] }
+    const result = nothingFound()
     const problems: AppError[] = []
     const closed: AppError[] = []
     for (const kind of kindsOf(account)) {
       try {
-        await mirror(account, kind, result)
+        await mirror.read(account, kind, result)
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         result.kinds[kind] = { problem: error.message }
@@ -145,12 +116,17 @@ export function createTemplates(parts: TemplateParts) {
       { $set: { triedAt, problem: first?.message ?? null, ...(first === undefined && { syncedAt: triedAt }) } },
       { upsert: true }
     )
-    const { added, changed, removed } = result
+    const { added, changed, removed, drifted } = result
     if (added.length + changed.length + removed.length > 0) {
       log.info({ accountId: account.id, added, changed, removed }, 'templates changed on WeChat')
     }
+    tellDrift(account.id, drifted)
     if (problems.length + closed.length === kindsOf(account).length) throw first ?? closed[0]!
     return result
+  }
+
+  function tellDrift(accountId: string, drifted: string[]): void {
+    if (drifted.length > 0) log.warn({ accountId, drifted }, 'templates drifted: campaigns may rely on them')
   }
 
   /** Readings of one account by this process are shared. */
@@ -240,13 +216,21 @@ export function createTemplates(parts: TemplateParts) {
 
     /** One page of the mirror. */
     page(
-      filter: { accountIds: string[] | null; kind?: TemplateKind | undefined; state: 'live' | 'deleted' },
+      filter: {
+        accountIds: string[] | null
+        kind?: TemplateKind | undefined
+        /** Without it both. */
+        state?: 'live' | 'deleted' | undefined
+        /** true: only those with an alarm that stands. */
+        drift?: boolean | undefined
+      },
       query: PageQuery
     ): Promise<Page<Template>> {
       const where = {
         ...(filter.accountIds !== null && { accountId: { $in: filter.accountIds } }),
         ...(filter.kind !== undefined && { kind: filter.kind }),
-        state: filter.state
+        ...(filter.state !== undefined && { state: filter.state }),
+        ...(filter.drift !== undefined && { drift: filter.drift ? { $ne: null } : null })
       }
       const options = { filter: where, query, sortable: ['title', 'syncedAt'], defaultSort: 'title' }
       return listPage<TemplateRow, Template>(rows, options, toTemplate)
@@ -266,43 +250,66 @@ export function createTemplates(parts: TemplateParts) {
       return operation
     },
 
-    /** Adds a template to the account on WeChat. @throws InvalidInput before WeChat is asked, or as WeChat answers */
-    async create(body: TemplateCreate): Promise<Template> {
+    /**
+     * Adds a template to the account on WeChat; `problems` is what the audit rules hold against it all the same.
+     * @throws InvalidInput naming the field, before WeChat is asked or as WeChat answers; Conflict templates.too-many
+     */
+    async create(body: TemplateCreate, language: Language = 'en'): Promise<Template & { problems: LintProblem[] }> {
       const account = await accounts.get(body.accountId)
-      const errors = creationFaults(account.kind, body)
-      if (errors.length > 0) throw new InvalidInput(errors[0]!.message, { code: 'templates.cannot-add', errors })
       const templateId = await add(account, body)
-      const result: SyncResult = { kinds: {}, added: [], changed: [], removed: [] }
-      await mirror(account, body.kind, result).catch((error: unknown) =>
-        log.warn({ err: error, accountId: account.id, templateId }, 'a new template could not be read back')
-      )
+      const found = nothingFound()
+      await mirror
+        .read(account, body.kind, found)
+        .catch((error: unknown) =>
+          log.warn({ err: error, accountId: account.id, templateId }, 'a new template could not be read back')
+        )
+      tellDrift(account.id, found.drifted)
       cache.clear()
       const template = await stored(account.id, templateId)
-      if (template !== null) return template
-      // It exists on WeChat all the same; the next reading fills in its text.
-      const bare = { templateId, kind: body.kind, title: body.titleId, fields: [], content: '', example: '' }
-      await store(account.id, { ...bare, grantType: null, choices: {} }, clock.now())
-      return (await stored(account.id, templateId))!
+      if (template === null) {
+        // It exists on WeChat all the same; the next reading fills in its text.
+        const bare = { templateId, kind: body.kind, title: body.titleId, fields: [], content: '', example: '' }
+        await mirror.insert(account.id, { ...bare, grantType: null, choices: {} }, clock.now())
+        return { ...(await stored(account.id, templateId))!, problems: [] }
+      }
+      const otherTitles = await titlesOf(account.id, templateId)
+      return { ...template, problems: lintMirrored(template, { otherTitles, language }) }
     },
 
-    /** Deletes it on WeChat; the mirror keeps it as deleted. @throws NotFound */
-    async remove(idOrAppId: string, templateId: string): Promise<void> {
+    /** The titles of an account's live templates. */
+    titlesOf: (accountId: string) => titlesOf(accountId),
+
+    /** How many alarms stand for an account. */
+    drifts: (accountId: string): Promise<number> => rows.countDocuments({ accountId, drift: { $ne: null } }),
+
+    /** Somebody knows of the drift: its alarm is taken down. @throws NotFound */
+    async acknowledge(idOrAppId: string, templateId: string): Promise<void> {
+      const account = await accounts.get(idOrAppId)
+      if ((await stored(account.id, templateId)) === null) throw new NoSuchTemplate()
+      await mirror.acknowledge(rowId(account.id, templateId))
+      cache.clear()
+    },
+
+    /** Deletes it on WeChat; the mirror keeps it as deleted. @throws NotFound; PreconditionFailed by If-Match */
+    async remove(idOrAppId: string, templateId: string, ifMatch?: string): Promise<void> {
       const account = await accounts.get(idOrAppId)
       const template = await find(account.id, templateId)
       if (template === null) throw new NoSuchTemplate()
+      if (ifMatch !== undefined) mustMatch(ifMatch, (await stored(account.id, templateId))?.rev ?? 0)
       const target = targetOf(account)
+      const row = { _id: rowId(account.id, templateId) }
+      await mirror.removing(row)
       const answer = await {
         legacy: () => wechat.legacy.del(target, templateId),
         subscribe: () => wechat.subscribe.delTemplate(target, templateId),
         service: () => wechat.service.delPrivateTemplate(target, templateId)
       }[template.kind]()
       // 40037: gone already, which is what was asked for
-      if (!(answer.kind === 'answer' && answer.errcode === 40037)) expectOk<object>(answer)
-      const deletedAt = clock.now()
-      await rows.updateOne(
-        { _id: rowId(account.id, templateId), state: 'live' },
-        { $set: { state: 'deleted', deletedAt } }
-      )
+      const gone = answer.kind === 'answer' && (answer.errcode === 0 || answer.errcode === 40037)
+      // Without an answer it may be gone: the next reading tells, and it is no drift.
+      if (!gone && answer.kind !== 'noAnswer') await mirror.staying(row)
+      if (!gone) expectOk<object>(answer)
+      await mirror.removed(row)
       cache.clear()
     },
 
@@ -317,19 +324,30 @@ export function createTemplates(parts: TemplateParts) {
       return syncedAt === null || problem !== null ? 'once' : null
     },
 
-    ...createLibrary({ wechat, accounts })
+    ...library,
+    industries: industries.industries,
+
+    /** As `setIndustries` of the industries; `removed` are the templates that WeChat deleted for it. */
+    async setIndustries(idOrAppId: string, wanted: { primary: string; secondary: string }) {
+      const { id } = await accounts.get(idOrAppId)
+      const now = await industries.setIndustries(id, wanted)
+      const removed = await sync(id).then(
+        (found) => found.removed,
+        (error: unknown) => {
+          log.warn({ err: error, accountId: id }, 'templates could not be read after the industries changed')
+          return []
+        }
+      )
+      return { ...now, removed }
+    }
   }
 
-  async function add(account: Account, body: TemplateCreate): Promise<string> {
-    const target = targetOf(account)
-    if (body.kind === 'legacy') {
-      return expectOk(await wechat.legacy.add(target, body.titleId, body.keywordIds ?? [])).template_id
-    }
-    if (body.kind === 'subscribe') {
-      return expectOk(await wechat.subscribe.addTemplate(target, body.titleId, body.keywordIds ?? [], body.sceneDesc))
-        .priTmplId
-    }
-    return expectOk(await wechat.service.addTemplate(target, body.titleId, body.keywordNames)).template_id
+  async function titlesOf(accountId: string, except?: string): Promise<string[]> {
+    const live = await rows
+      .find({ accountId, state: 'live' })
+      .project<Pick<TemplateRow, 'templateId' | 'title'>>({ templateId: 1, title: 1 })
+      .toArray()
+    return live.filter((row) => row.templateId !== except).map((row) => row.title)
   }
 }
 export type Templates = ReturnType<typeof createTemplates>
@@ -346,11 +364,14 @@ const toTemplate = (row: TemplateRow): Template => ({
   choices: row.choices ?? {},
   state: row.state,
   syncedAt: row.syncedAt,
-  deletedAt: row.deletedAt
+  deletedAt: row.deletedAt,
+  drift: row.drift ?? null,
+  drifts: row.drifts ?? [],
+  rev: row.rev ?? 0
 })
 
-/** A template as REST shows it. */
-export function templateView(template: Template): TemplateView {
-  const { choices: _choices, ...view } = template
+/** A template as REST shows it in lists. */
+export function templateView(template: Template) {
+  const { drifts: _drifts, rev: _rev, ...view } = template
   return view
 }
