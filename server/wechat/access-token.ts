@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
-import { UpstreamFailure } from '../platform/errors.js'
+import { AppError, UpstreamFailure } from '../platform/errors.js'
 import type { WechatAccount } from './account.js'
 import type { WechatClient, WechatLog } from './client.js'
 import { expectOk } from './expect-ok.js'
@@ -44,6 +44,11 @@ export type TokenCentreParts = {
   /** Between 0 and 1; spreads the refreshes of many accounts. */
   random(): number
   sleep?: (ms: number) => Promise<unknown>
+  /**
+   * Hears once that an account gets no token until somebody repairs something (a wrong secret; 40164 with the address to
+   * allow in `facts.ip`), and once, with null, that it gets one again.
+   */
+  notice?: (accountId: string, failure: AppError | null) => void
   log?: WechatLog
 } & ({ db: Connection } | { rows: TokenRows })
 
@@ -77,6 +82,8 @@ type State = {
   failures: number
   failedUntil: number
   failure: unknown
+  /** What was given notice of and is not known to be mended. */
+  noticed: AppError | null
 }
 
 export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
@@ -99,7 +106,8 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
         blockedUntil: 0,
         failures: 0,
         failedUntil: 0,
-        failure: null
+        failure: null,
+        noticed: null
       }
       states.set(accountId, state)
     }
@@ -153,9 +161,11 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       .then(
         (token) => {
           state.failures = 0
+          notice(account, state, null)
           return token
         },
         (error: unknown) => {
+          notice(account, state, error)
           state.failures += 1
           state.failedUntil = now() + Math.min(BLOCK_MS, 1_000 * 2 ** Math.min(state.failures - 1, 6))
           state.failure = error
@@ -164,6 +174,15 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       )
       .finally(() => (state.work = null))
     return state.work
+  }
+
+  function notice(account: WechatAccount, state: State, error: unknown): void {
+    const saidNo = error instanceof AppError && error.facts.errcode !== undefined
+    const hopeless = saidNo && !(error instanceof UpstreamFailure && error.retryable) ? error : null
+    if (error !== null && hopeless === null) return // the network, or WeChat being busy, tells nothing new
+    if (hopeless?.code === state.noticed?.code) return
+    state.noticed = hopeless
+    parts.notice?.(account.accountId, hopeless)
   }
 
   async function work(account: WechatAccount, state: State): Promise<AccessToken> {

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import type { TokenCentre } from './access-token.js'
 import type { WechatAccount } from './account.js'
 import type { WechatClient, WechatRequest, WechatResult } from './client.js'
@@ -63,7 +64,37 @@ export type QuotaBody = {
   component_rate_limit?: { call_count: number; refresh_second: number }
 }
 
-type Call = Omit<WechatRequest, 'base'>
+/** A past call as WeChat remembers it for 7 days. */
+export type RidBody = {
+  request: {
+    /** Unix seconds. */
+    invoke_time: number
+    cost_in_ms: number
+    request_url: string
+    request_body: string
+    response_body: string
+    client_ip: string
+  }
+}
+
+/** `tagid` is WeChat's number; 2 is the one called 星标组. */
+export type Tag = { id: number; name: string; count: number }
+/** One page of the people with a tag; `data` is missing on an empty page. */
+export type TagPage = { count: number; data?: { openid: string[] }; next_openid?: string }
+
+/** The content check's verdict; `label` 100: nothing found. */
+export type TextVerdict = {
+  trace_id: string
+  result: { suggest: 'pass' | 'review' | 'risky'; label: number }
+  detail?: { strategy: string; errcode: number; suggest?: string; label?: number; prob?: number; keyword?: string }[]
+}
+/** Where a checked text is to appear: 1 profile, 2 comment, 3 forum, 4 social log. */
+export type TextScene = 1 | 2 | 3 | 4
+
+/** A link of a service-account message to a mini-program linked with the account. */
+export type AppLink = { appid: string; pagepath?: string }
+
+type Call = Omit<WechatRequest, 'base' | 'account'>
 
 /**
  * WeChat's calls other than sending, one method each. All answer a WechatResult (`expectOk` turns it into a body or an
@@ -76,6 +107,7 @@ export function createWechatApi({ client, tokens }: { client: WechatClient; toke
       client.call<Body>({
         ...request,
         base: account.apiBase,
+        account: account.accountId,
         query: { access_token: token, ...request.query }
       })
     )
@@ -97,6 +129,14 @@ export function createWechatApi({ client, tokens }: { client: WechatClient; toke
         method: 'GET',
         path: '/sns/jscode2session',
         query: { appid: account.appId, secret, js_code: code, grant_type: 'authorization_code' }
+      }),
+    /** Is this session_key (base64, as received) still the person's? 87009: no, the phone logs in anew. */
+    checkSession: (account: WechatAccount, openId: string, sessionKey: string) =>
+      get<object>(account, '/wxa/checksession', {
+        openid: openId,
+        // Over the empty text, and keyed with the base64 letters themselves: decoded first, WeChat answers 87009.
+        signature: createHmac('sha256', sessionKey).update('').digest('hex'),
+        sig_method: 'hmac_sha256'
       })
   }
 
@@ -168,6 +208,53 @@ export function createWechatApi({ client, tokens }: { client: WechatClient; toke
       post<object>(account, '/cgi-bin/template/del_private_template', { template_id: templateId })
   }
 
+  /**
+   * Sends of a service account that no channel of ours carries: each is paid by a consent WeChat itself keeps (43101
+   * without one), and neither answers a msgid.
+   */
+  const consented = {
+    /** One message for one confirmation of the same `scene` (0 to 10000); `title` at most 15, `content` 200 characters. */
+    once: (
+      account: WechatAccount,
+      message: {
+        openId: string
+        templateId: string
+        scene: number
+        title: string
+        content: string
+        url?: string
+        miniprogram?: AppLink
+      }
+    ) =>
+      post<object>(account, '/cgi-bin/message/template/subscribe', {
+        touser: message.openId,
+        template_id: message.templateId,
+        ...(message.url && { url: message.url }),
+        ...(message.miniprogram && { miniprogram: message.miniprogram }),
+        scene: String(message.scene),
+        title: message.title,
+        data: { content: { value: message.content } }
+      }),
+    /** A subscription notification, of a template of `subscribe`; permission set 89. */
+    bizSend: (
+      account: WechatAccount,
+      message: {
+        openId: string
+        templateId: string
+        data: Record<string, { value: string }>
+        page?: string
+        miniprogram?: AppLink
+      }
+    ) =>
+      post<object>(account, '/cgi-bin/message/subscribe/bizsend', {
+        touser: message.openId,
+        template_id: message.templateId,
+        ...(message.page && { page: message.page }),
+        ...(message.miniprogram && { miniprogram: message.miniprogram }),
+        data: message.data
+      })
+  }
+
   /** Followers of a service account. */
   const users = {
     /** Up to 10,000 openids after `nextOpenId`; 500 calls a day. */
@@ -182,6 +269,22 @@ export function createWechatApi({ client, tokens }: { client: WechatClient; toke
       })
   }
 
+  /** Tags a service account has put on its followers. */
+  const tags = {
+    list: (account: WechatAccount) => get<{ tags: Tag[] }>(account, '/cgi-bin/tags/get'),
+    /** Up to 10,000 openids after `nextOpenId`. */
+    members: (account: WechatAccount, tagId: number, nextOpenId?: string) =>
+      post<TagPage>(account, '/cgi-bin/user/tag/get', { tagid: tagId, ...(nextOpenId && { next_openid: nextOpenId }) }),
+    of: (account: WechatAccount, openId: string) =>
+      post<{ tagid_list: number[] }>(account, '/cgi-bin/tags/getidlist', { openid: openId }),
+    /** At most 50 openids. */
+    put: (account: WechatAccount, tagId: number, openIds: string[]) =>
+      post<object>(account, '/cgi-bin/tags/members/batchtagging', { openid_list: openIds, tagid: tagId }),
+    /** At most 50 openids. */
+    remove: (account: WechatAccount, tagId: number, openIds: string[]) =>
+      post<object>(account, '/cgi-bin/tags/members/batchuntagging', { openid_list: openIds, tagid: tagId })
+  }
+
   const quota = {
     /** Zeroes the day's counters of all calls; 10 a month. */
     clear: (account: WechatAccount) => post<object>(account, '/cgi-bin/clear_quota', { appid: account.appId }),
@@ -190,7 +293,35 @@ export function createWechatApi({ client, tokens }: { client: WechatClient; toke
       post<QuotaBody>(account, '/cgi-bin/openapi/quota/get', { cgi_path: cgiPath })
   }
 
-  return { login, legacy, subscribe, service, users, quota, call }
+  const lookup = {
+    /** What a call of this account was and got, by the rid of its answer; for 7 days. */
+    rid: (account: WechatAccount, rid: string) => post<RidBody>(account, '/cgi-bin/openapi/rid/get', { rid }),
+    /** Addresses of the API's hosts. */
+    apiAddresses: (account: WechatAccount) => get<{ ip_list: string[] }>(account, '/cgi-bin/get_api_domain_ip'),
+    /** Addresses pushes come from. */
+    pushAddresses: (account: WechatAccount) => get<{ ip_list: string[] }>(account, '/cgi-bin/getcallbackip')
+  }
+
+  const content = {
+    /**
+     * Version 2 of msg_sec_check: a verdict, not 87014. At most 2,500 characters; the person must have been in the
+     * mini-program within two hours, else 61010.
+     */
+    checkText: (
+      account: WechatAccount,
+      text: { openId: string; scene: TextScene; content: string; title?: string; nickname?: string }
+    ) =>
+      post<TextVerdict>(account, '/wxa/msg_sec_check', {
+        version: 2,
+        openid: text.openId,
+        scene: text.scene,
+        content: text.content,
+        ...(text.title && { title: text.title }),
+        ...(text.nickname && { nickname: text.nickname })
+      })
+  }
+
+  return { login, legacy, subscribe, service, consented, users, tags, quota, lookup, content, call }
 }
 
 /** WeChat's calls other than sending. */

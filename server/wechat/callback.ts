@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createDecipheriv, createHash, timingSafeEqual } from 'node:crypto'
 import { XMLParser } from 'fast-xml-parser'
 import { InvalidInput, NotAllowed } from '../platform/errors.js'
 import { parseJson } from './json.js'
@@ -81,22 +81,8 @@ export function verifySignature(given: string | undefined, ...parts: string[]): 
 }
 
 /**
- * Safe mode: 16 random bytes, 4-byte length, message, appId, padded to 32 (not 16) bytes, AES-256-CBC, base64.
- * @throws InvalidInput `callback.bad-key` when the key is not 43 characters of base64
- */
-export function encrypt(aesKey: string, appId: string, message: string, random: Buffer = randomBytes(16)): string {
-  const key = keyOf(aesKey)
-  const text = Buffer.from(message)
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(text.length)
-  const plain = Buffer.concat([random, length, text, Buffer.from(appId)])
-  const pad = 32 - (plain.length % 32)
-  const cipher = createCipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false)
-  return Buffer.concat([cipher.update(plain), cipher.update(Buffer.alloc(pad, pad)), cipher.final()]).toString('base64')
-}
-
-/**
- * The message in an `Encrypt` text, and the appId behind it.
+ * The message in an `Encrypt` text of safe mode, and the appId behind it: 16 random bytes, 4-byte length, message, appId,
+ * padded to 32 (not 16) bytes, AES-256-CBC, base64.
  * @throws InvalidInput `callback.bad-key` for a malformed key, `callback.undecipherable` for all else
  */
 export function decrypt(aesKey: string, encrypted: string): { message: string; appId: string } {
@@ -173,22 +159,6 @@ export function openPush(keys: CallbackKeys, query: PushQuery, body: string, con
   const { message, appId } = decrypt(keys.aesKey ?? '', envelope)
   if (appId !== keys.appId) throw badSignature()
   return parsePush(message)
-}
-
-/** A reply other than `success` or nothing, wrapped for compatible and safe mode. `timestamp` in seconds. */
-export function encryptReply(
-  keys: CallbackKeys,
-  message: string,
-  { timestamp, nonce, format = 'xml' }: { timestamp: string; nonce: string; format?: 'xml' | 'json' }
-): string {
-  const sealed = encrypt(keys.aesKey ?? '', keys.appId, message)
-  const sign = signature(keys.token, timestamp, nonce, sealed)
-  if (format === 'json') {
-    return JSON.stringify({ Encrypt: sealed, MsgSignature: sign, TimeStamp: Number(timestamp), Nonce: nonce })
-  }
-  const cdata = (value: string) => `<![CDATA[${value.replaceAll(']]>', '')}]]>`
-  const head = `<Encrypt>${cdata(sealed)}</Encrypt><MsgSignature>${cdata(sign)}</MsgSignature>`
-  return `<xml>${head}<TimeStamp>${Number(timestamp)}</TimeStamp><Nonce>${cdata(nonce)}</Nonce></xml>`
 }
 
 function parseBody(body: string, contentType: string): Record<string, unknown> {

@@ -12,6 +12,8 @@ export type WechatRequest = {
   json?: unknown
   /** Pairs in order, sent as application/x-www-form-urlencoded. */
   form?: readonly (readonly [string, string])[]
+  /** Calls that name the same account take turns beyond `maxPerAccount`; a send has its own slot and names none. */
+  account?: string
   /** The longest the whole call may take, queueing and connecting included; the client's own limit when absent. */
   timeoutMs?: number
 }
@@ -65,6 +67,8 @@ export type WechatClientOptions = {
   /** Bounds the whole call; the sender's fire check counts on it. */
   totalTimeoutMs?: number
   maxBodyBytes?: number
+  /** Calls in flight of one account at most, of those that name it; the others wait and count as not sent meanwhile. */
+  maxPerAccount?: number
   /** Connections per origin; calls beyond it queue and count as not sent until written. */
   connections?: number
   log?: WechatLog
@@ -76,11 +80,12 @@ const NO_HEADERS: string[] = []
 
 /**
  * A client over keep-alive connections, one request at a time on each, HTTP/1.1 only (HTTP/2 measured slower and
- * stalling). Limits default to connect 3 s, headers and body 8 s, whole call 10 s, body 4 MiB, 1,000 connections.
+ * stalling). Limits default to connect 3 s, headers and body 8 s, whole call 10 s, body 4 MiB, 1,000 connections,
+ * 50 calls at once per account named.
  */
 export function createWechatClient(options: WechatClientOptions = {}): WechatClient {
   const { connectTimeoutMs = 3_000, headersTimeoutMs = 8_000, bodyTimeoutMs = 8_000, totalTimeoutMs = 10_000 } = options
-  const { maxBodyBytes = 4 * 1024 * 1024, connections = 1_000, log } = options
+  const { maxBodyBytes = 4 * 1024 * 1024, connections = 1_000, maxPerAccount = 50, log } = options
   const own = options.dispatcher
     ? null
     : new Agent({
@@ -96,6 +101,7 @@ export function createWechatClient(options: WechatClientOptions = {}): WechatCli
       })
   const dispatcher = options.dispatcher ?? own!
   const bases = new Map<string, { origin: string; prefix: string }>()
+  const turns = createTurns(maxPerAccount)
 
   function baseOf(base: string) {
     let known = bases.get(base)
@@ -143,6 +149,7 @@ export function createWechatClient(options: WechatClientOptions = {}): WechatCli
           return
         }
 
+        let leave: (() => void) | null = null
         let started = false
         let settled = false
         let status = 0
@@ -154,6 +161,7 @@ export function createWechatClient(options: WechatClientOptions = {}): WechatCli
           if (settled) return
           settled = true
           clearTimeout(timer)
+          leave?.()
           chunks = []
           note(request, result)
           resolve(result)
@@ -202,15 +210,52 @@ export function createWechatClient(options: WechatClientOptions = {}): WechatCli
             fail(reasonOf(error))
           }
         }
-        try {
-          dispatcher.dispatch(wire, handler)
-        } catch (error) {
-          fail(reasonOf(error))
+        const dispatch = () => {
+          try {
+            dispatcher.dispatch(wire, handler)
+          } catch (error) {
+            fail(reasonOf(error))
+          }
         }
+        if (request.account === undefined) return dispatch()
+        leave = turns.enter(request.account, dispatch)
+        if (settled) leave()
       })
     },
     async close() {
       await own?.close()
+    }
+  }
+}
+
+/** Runs at most `most` things of one name at once; the others wait, first come first served. */
+function createTurns(most: number) {
+  const queues = new Map<string, { running: number; waiting: (() => void)[] }>()
+
+  return {
+    /** Calls `go` when there is room, perhaps at once. The answer gives the place (or the place in the queue) up. */
+    enter(name: string, go: () => void): () => void {
+      let queue = queues.get(name)
+      if (queue === undefined) queues.set(name, (queue = { running: 0, waiting: [] }))
+      const { waiting } = queue
+      const mine = queue
+      let state: 'waiting' | 'running' | 'left' = 'waiting'
+      const start = () => {
+        mine.running += 1
+        state = 'running'
+        go()
+      }
+      const leave = () => {
+        if (state === 'waiting') waiting.splice(waiting.indexOf(start), 1)
+        else if (state === 'running') mine.running -= 1
+        const next = state === 'running' ? waiting.shift() : undefined
+        state = 'left'
+        if (next !== undefined) next()
+        else if (mine.running === 0 && waiting.length === 0) queues.delete(name)
+      }
+      if (mine.running < most) start()
+      else waiting.push(start)
+      return leave
     }
   }
 }

@@ -139,6 +139,7 @@ const TABLE = String.raw`
 50002 | user limited | the person's account (or this one) is restricted | person | never | skip this receiver
 50004 | forbid to use token | the account may not use tokens, as a penalty | account | afterFix | read the penalty notice in the WeChat console
 50005 | user is unsubscribed | the person no longer follows | person | newCredential | nothing; the person is marked until they follow again
+50007 | | the account is frozen (remembered by some, told by no document) | account | afterFix | look at the notices in the WeChat console
 61003 | component is not authorized by this account | the account withdrew its authorisation | account | afterFix | let the account's administrator authorise again
 61004 | access clientip is not registered | this server's address is not registered with the platform | account | afterFix | register the address with the platform
 61005 | component ticket is expired | the platform's ticket is too old | account | later | check that the platform's event address is reachable

@@ -63,8 +63,10 @@ function setUp(options: { rows?: ReturnType<typeof memoryTokenRows>; sleep?: (ms
   const wechat = tokenServer(clock)
   const warnings: string[] = []
   const log = { debug: () => {}, warn: (_: object, message: string) => void warnings.push(message) }
+  const notices: [string, string | null, unknown][] = []
   const centre = (): TokenCentre =>
     createTokenCentre({
+      notice: (accountId, failure) => void notices.push([accountId, failure?.code ?? null, failure?.facts.ip]),
       rows,
       clock,
       client: wechat.client,
@@ -74,7 +76,7 @@ function setUp(options: { rows?: ReturnType<typeof memoryTokenRows>; sleep?: (ms
       sleep: options.sleep ?? (async (ms) => clock.advance(ms)),
       log
     })
-  return { clock, rows, wechat, warnings, centre, tokens: centre() }
+  return { clock, rows, wechat, warnings, notices, centre, tokens: centre() }
 }
 
 const no = (errcode: number, errmsg = ''): WechatAnswer => ({
@@ -443,6 +445,27 @@ t.test('when WeChat gives no token', async (t) => {
       t.match(await tokens.current(classic), { token: 'token-1' })
     })
   }
+})
+
+t.test('that a token cannot be had until somebody repairs something is told once, and its end too', async (t) => {
+  const { tokens, wechat, clock, notices } = setUp()
+  const shut = no(40164, 'invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist')
+  wechat.instead.push(shut, { kind: 'notSent', reason: 'ECONNREFUSED', ms: 1 }, shut)
+  for (let tries = 0; tries < 3; tries++) {
+    await t.rejects(tokens.current(classic))
+    clock.advance(60_000)
+  }
+  t.same(notices, [['a1', 'wechat.ip-not-allowed', '203.0.113.7']])
+  wechat.instead.push(no(40125, 'invalid appsecret'))
+  await t.rejects(tokens.current(classic))
+  clock.advance(60_000)
+  await tokens.current(classic)
+  clock.advance(7_000_000)
+  await tokens.current(classic)
+  t.same(notices.slice(1), [
+    ['a1', 'wechat.40125', undefined],
+    ['a1', null, undefined]
+  ])
 })
 
 t.test('for other systems', async (t) => {

@@ -260,6 +260,76 @@ t.test('a call without an answer', async (t) => {
   })
 })
 
+t.test(
+  'an answer of ten megabytes is given up at four, one that comes byte by byte when its time is over',
+  async (t) => {
+    let written = 0
+    const big = await serve(t, (response) => {
+      const chunk = Buffer.alloc(1 << 20, 32)
+      response.writeHead(200, { 'content-length': String(10 << 20) })
+      const more = () => {
+        if (response.destroyed || written === 10 << 20) return
+        written += chunk.length
+        response.write(chunk, more)
+      }
+      more()
+    })
+    const client = clientFor(t)
+    t.match(await client.call(post(big)), { kind: 'noAnswer', reason: 'answer longer than 4194304 bytes' })
+    t.ok(written < 10 << 20, 'the rest is not waited for')
+
+    const slow = await serveRaw(t, (socket) => {
+      let sent = 0
+      const text = `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(10_000)}`
+      const drip = setInterval(() => socket.write(text[sent++]!), 5)
+      socket.on('close', () => clearInterval(drip))
+    })
+    t.match(await client.call({ ...post(slow), timeoutMs: 120 }), { kind: 'noAnswer', reason: /timeout/i })
+  }
+)
+
+t.test('calls that name an account take turns', async (t) => {
+  const held: ServerResponse[] = []
+  const seen: string[] = []
+  const base = await serve(t, (response, { body }) => {
+    seen.push(JSON.parse(body).n)
+    held.push(response)
+  })
+  const client = clientFor(t, { maxPerAccount: 2 })
+  const call = (n: string, account?: string, timeoutMs?: number) =>
+    client.call({ ...post(base, { n }), ...(account && { account }), ...(timeoutMs && { timeoutMs }) })
+  const arrived = async (count: number) => {
+    while (seen.length < count) await new Promise((done) => setImmediate(done))
+  }
+  const first = [call('a1', 'a'), call('a2', 'a')]
+  const late = call('a3', 'a', 30)
+  const third = call('a4', 'a')
+  const others = [call('b1', 'b'), call('free')]
+  await arrived(4)
+  t.same([...seen].sort(), ['a1', 'a2', 'b1', 'free'], 'neither another account nor a send waits')
+  t.match(await late, { kind: 'notSent', reason: 'timeout: no connection in time' })
+  held[seen.indexOf('a1')]!.end('{}')
+  await arrived(5)
+  t.equal(seen[4], 'a4', 'one that was given up leaves the queue')
+  for (const response of held) response.end('{}')
+  for (const result of await Promise.all([...first, third, ...others])) t.match(result, { kind: 'answer' })
+
+  t.match(await client.call({ ...get('nowhere'), account: 'a' }), { kind: 'notSent' })
+  for (let i = 0; i < 5; i++) t.match(await client.call({ ...get('http://no-such-host.invalid'), account: 'a' }), { kind: 'notSent' }) // prettier-ignore
+  const again = call('a5', 'a')
+  await arrived(6)
+  held.at(-1)!.end('{}')
+  t.match(await again, { kind: 'answer' }, 'a call that came to nothing gave its place back')
+
+  const dispatcher = {
+    dispatch() {
+      throw new Error('closed')
+    }
+  }
+  const broken = clientFor(t, { dispatcher: dispatcher as never, maxPerAccount: 1 })
+  for (let i = 0; i < 2; i++) t.match(await broken.call({ ...get(base), account: 'a' }), { kind: 'notSent', reason: 'closed' }) // prettier-ignore
+})
+
 t.test('a log', async (t) => {
   t.test('tells path and outcome, never a token, secret or body', async (t) => {
     const lines: unknown[] = []
