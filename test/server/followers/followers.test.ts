@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { createFollowers, type MintFollow } from '../../../server/followers/followers.js'
+import type { WechatApi } from '../../../server/wechat/api.js'
 import { silentLog } from '../../../server/platform/log.js'
 import { buildTestApp } from '../../support/build-app.js'
 
@@ -138,6 +139,73 @@ t.test('followers', async (t) => {
       )
     }
   })
+})
+
+/** WeChat's two calls over a list of openids, in pages of three; `calls` are the next_openids asked with. */
+function scripted(openIds: string[]) {
+  const calls: (string | undefined)[] = []
+  const infos: string[] = []
+  const answer = (body: object) => ({
+    kind: 'answer',
+    errcode: 0,
+    errmsg: 'ok',
+    rid: null,
+    body,
+    httpStatus: 200,
+    ms: 1
+  })
+  const users = {
+    async get(_account: unknown, next?: string) {
+      calls.push(next)
+      const from = next === undefined ? 0 : openIds.indexOf(next) + 1
+      const openid = openIds.slice(from, from + 3)
+      const page = { total: openIds.length, count: openid.length, next_openid: openid.at(-1) ?? '' }
+      return answer(openid.length === 0 ? page : { ...page, data: { openid } })
+    },
+    async batchGet(_account: unknown, asked: string[]) {
+      infos.push(...asked)
+      return answer({ user_info_list: asked.map((openid) => ({ subscribe: 1, openid, unionid: `union-${openid}` })) })
+    }
+  }
+  return { calls, infos, wechat: { users } as unknown as WechatApi }
+}
+
+t.test('a synchronisation that dies', async (t) => {
+  const server = await buildTestApp(t)
+  const { rooms, parts, db, clock } = server
+  const service = await server.account({ kind: 'service' })
+  const openIds = Array.from({ length: 10 }, (_, i) => `oFan${i}`)
+  const { calls, infos, wechat } = scripted(openIds)
+  const dying = { after: Infinity }
+  // A process ends right after its rows were stored, before the checkpoint is.
+  const people = {
+    ...rooms.people,
+    recipients: async (...asked: Parameters<typeof rooms.people.recipients>) => {
+      const met = await rooms.people.recipients(...asked)
+      if (dying.after-- === 0) throw new Error('kill -9')
+      return met
+    }
+  }
+  const { accounts, jobs, operations } = rooms
+  const others = { db, clock, log: silentLog(), sealer: parts.sealer, accounts, jobs, operations, wechat }
+  const followers = createFollowers({ ...others, people })
+  await followers.ready()
+  const { operationId } = await followers.startSync(service.id)
+  const run = () => jobs.run('followers.sync', { accountId: service.id, operationId })
+
+  dying.after = 1
+  await t.rejects(run(), { message: 'kill -9' })
+  t.same(calls.splice(0), [undefined, 'oFan2'])
+  t.match(await db.collection('followerSyncs').findOne({}), { state: 'running', done: 3, cursor: /^k1\./ })
+  dying.after = 1
+  await t.rejects(run(), 'and once more, a page on')
+  t.same(calls.splice(0), ['oFan2', 'oFan5'], 'the page without a checkpoint is read again, none before it')
+  await run()
+  t.same(calls.splice(0), ['oFan5', 'oFan8'])
+  t.match(await operations.get(operationId), { state: 'done', done: 10, total: 10, result: { followers: 10, gone: 0 } })
+  t.same(infos, openIds, 'nobody is asked about twice')
+  t.equal(await db.collection('recipients').countDocuments({ accountId: service.id, follower: true }), 10)
+  t.equal(await db.collection('people').countDocuments({}), 10)
 })
 
 t.test('the route', async (t) => {
