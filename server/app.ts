@@ -42,6 +42,10 @@ import type { Log } from './platform/log.js'
 import { openapiPlugin } from './platform/openapi.js'
 import type { Sealer } from './platform/sealing.js'
 import { createTokens } from './platform/tokens.js'
+import { platformJobs } from './platforms/jobs.js'
+import { createPlatforms } from './platforms/platforms.js'
+import { createPlatformPushes } from './platforms/pushes.js'
+import { platformRoutes } from './platforms/routes.js'
 import { createReceipts, receiptJobs } from './receipts/receipts.js'
 import { createSenders } from './senders/senders.js'
 import { createRenderer } from './templates/content.js'
@@ -52,6 +56,7 @@ import { VERSION } from './version.js'
 import { createTokenCentre } from './wechat/access-token.js'
 import { createWechatApi } from './wechat/api.js'
 import { createWechatClient } from './wechat/client.js'
+import { tokenRoutes } from './wechat/routes.js'
 
 export type AppParts = {
   config: Pick<Config, 'apiBase' | 'publicUrl' | 'trustProxy'>
@@ -101,9 +106,30 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
 
   const accounts = createAccounts({ db, clock, sealer, apiBase: config.apiBase, publicUrl: config.publicUrl })
   const client = createWechatClient({ log, ...(parts.dispatcher && { dispatcher: parts.dispatcher }) })
-  const tokenCentre = createTokenCentre({ db, clock, client, seal: sealer, secretOf: accounts.secretOf, random, log })
-  const wechat = createWechatApi({ client, tokens: tokenCentre })
-  const verify = createVerify({ accounts, wechat })
+  const platforms = createPlatforms({
+    db,
+    clock,
+    log,
+    sealer,
+    random,
+    accounts,
+    client,
+    apiBase: config.apiBase,
+    publicUrl: config.publicUrl
+  })
+  // What needs a secret goes through the platform for accounts that gave us none.
+  const secretless = platforms.client
+  const tokenCentre = createTokenCentre({
+    db,
+    clock,
+    client: secretless,
+    seal: sealer,
+    secretOf: accounts.secretOf,
+    random,
+    log
+  })
+  const wechat = createWechatApi({ client: secretless, tokens: tokenCentre })
+  const verify = createVerify({ accounts, wechat, look: platforms.authorizations.look })
 
   const people = createPeople({ db, clock, sealer })
   const templates = createTemplates({ db, clock, log, accounts, wechat, jobs, operations })
@@ -127,6 +153,11 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
   const audiences = createAudiences({ db, clock, people, events, credentials, templates })
   const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
   const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
+  platforms.authorizations.onChange(async (account, changed) => {
+    if (changed) await tokenCentre.forget(account.id)
+    await messages.halt(account.id, account.paused)
+  })
+  const platformPushes = createPlatformPushes({ clock, sealer, platforms, events })
   const receipts = createReceipts({ db, clock, sealer, people, messages })
   const followers = createFollowers({
     db,
@@ -152,6 +183,7 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
       mint: credentials.mint,
       burnWithdrawn: (which) => credentials.holds.burnGrants({ ...which, why: 'withdrawn' })
     },
+    platformKeys: platforms.keys,
     grantTypeOf: templates.grantTypeOf,
     learnLater: followers.learnLater
   })
@@ -165,6 +197,8 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     operations,
     accounts,
     client,
+    platforms,
+    platformPushes,
     tokenCentre,
     wechat,
     verify,
@@ -207,12 +241,13 @@ export async function buildApp(parts: AppParts) {
     async start(): Promise<void> {
       // Side by side: each makes its own indexes, and a fresh store should be ready in a blink.
       const { operations, accounts, people, templates, credentials, messages } = rooms
-      const { events, audiences, campaigns, triggers, receipts } = rooms
-      const upstream = [operators, apiKeys, operations, accounts, people, templates, credentials, messages]
+      const { platforms, events, audiences, campaigns, triggers, receipts } = rooms
+      const upstream = [operators, apiKeys, operations, accounts, platforms, people, templates, credentials, messages]
       await Promise.all([...upstream, events, audiences, campaigns, triggers, receipts].map((room) => room.ready()))
       if (parts.works) {
         await messageJobs({ jobs, messages, accounts })
         await receiptJobs({ jobs, receipts })
+        await platformJobs({ jobs, platforms })
         jobs.define('people.finish', async () => void (await people.finish()))
         await jobs.every(60_000, 'people.finish')
       }
@@ -229,7 +264,7 @@ export async function buildApp(parts: AppParts) {
 }
 
 async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyInstance, rooms: Rooms): Promise<void> {
-  const { operators, apiKeys, tokens, operations, accounts, people, templates } = rooms
+  const { operators, apiKeys, tokens, operations, accounts, platforms, people, templates } = rooms
   const { credentials, messages, direct, events, audiences, campaigns, followers, callbacks, capture } = rooms
   await app.register(authPlugin, { tokens, callers: { operator: operators.callerOf, machine: apiKeys.callerOf } })
   await app.register(auditPlugin, { db, clock })
@@ -251,8 +286,11 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
     accounts,
     verify: rooms.verify,
     forgetToken: rooms.tokenCentre.forget,
+    letGo: platforms.authorizations.letGo,
     halt: rooms.messages.halt
   })
+  await app.register(platformRoutes, { platforms, accounts })
+  await app.register(tokenRoutes, { accounts, tokens: rooms.tokenCentre })
   await app.register(peopleRoutes, { people, accounts })
   await app.register(templateRoutes, { templates, accounts, operations, people })
   await app.register(captureRoutes, { capture, accounts })
@@ -267,7 +305,7 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(audienceRoutes, { audiences, accounts })
   await app.register(campaignRoutes, { campaigns, accounts })
   await app.register(followerRoutes, { followers, accounts, operations })
-  await app.register(callbackRoutes, { callbacks })
+  await app.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })
 }
 
 async function storeAnswers(db: Connection): Promise<string | null> {

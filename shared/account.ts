@@ -109,6 +109,17 @@ export const AccountView = z.object({
     relayTo: z.string().nullable(),
     lastReceivedAt: Instant.nullable()
   }),
+  /** By its own secret, or by QR code through the third-party platform. */
+  connectedBy: z.enum(['secret', 'qr']),
+  /** Of accounts connected by QR: when its administrator consented, took that back, and which compulsory sets are missing. */
+  authorization: z
+    .object({
+      authorizedAt: Instant,
+      withdrawnAt: Instant.nullable(),
+      missing: z.array(z.object({ id: z.int(), name: z.string(), for: z.string() }))
+    })
+    .nullable(),
+  /** Permission sets granted, by their number; empty for accounts connected by secret, which have all of them. */
   permissions: z.array(z.int()),
   functions: z.record(z.string(), z.object({ ok: z.boolean(), missing: z.array(z.string()) })),
   penalty: z.unknown().nullable(),

@@ -11,9 +11,15 @@ import type { Sealer } from '../platform/sealing.js'
 import { apiBaseFault, isHttp } from './api-base.js'
 import { AccountExists, ApiBaseRefused, NoSuchAccount, RelayRefused, SecretNeeded } from './errors.js'
 import { accountModel, type AccountRow, type Block } from './model.js'
+import { standingOf, underStanding, type Authorizer } from './permissions.js'
 
-/** An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. */
+/**
+ * An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. `paused`
+ * says that nothing may be sent: by an operator's word, or because what its authorisation lacks forbids it.
+ */
 export type Account = AccountView & {
+  /** Did an operator pause it? What REST shows as `paused`. */
+  pausedByOperator: boolean
   /** Interfaces WeChat has shut, by name; one whose `until` has passed is open again. */
   blocked: Partial<Record<Interface, Block>>
   /** Until then somebody else is taken to spend this account's formIds too. */
@@ -26,6 +32,19 @@ export type Account = AccountView & {
 
 /** What a probe of WeChat found out about an account. */
 export type Findings = Pick<AccountView, 'state' | 'disabledReason' | 'functions'>
+
+/** An account as its administrator's consent describes it. */
+export type Consent = {
+  kind: AccountView['kind']
+  appId: string
+  name: string
+  /** Permission sets granted, by number. */
+  permissions: number[]
+  authorizer: Authorizer
+  mode: AccountView['mode']
+  /** null: the installation's own default. */
+  apiBase: string | null
+}
 
 export type Accounts = ReturnType<typeof createAccounts>
 
@@ -57,6 +76,8 @@ export function createAccounts({
 
   function toAccount(row: AccountRow): Account {
     const { sharedUntil } = row
+    const authorizer = row.connectedBy === 'qr' ? (row.authorizer ?? null) : null
+    const standing = authorizer === null ? null : standingOf(row.kind, row.permissions, authorizer, row.serviceWindow)
     return {
       id: row._id,
       kind: row.kind,
@@ -64,11 +85,12 @@ export function createAccounts({
       name: row.name,
       mode: row.mode,
       apiBase: row.apiBase ?? apiBase,
-      tokenApi: row.tokenApi,
+      // A platform gives no stable tokens.
+      tokenApi: authorizer === null ? row.tokenApi : 'classic',
       zone: row.zone,
-      state: row.state,
-      disabledReason: row.disabledReason,
-      paused: row.paused,
+      ...underStanding(row, standing),
+      paused: row.paused || standing?.halted === true,
+      pausedByOperator: row.paused,
       sources: row.sources,
       limits: {
         perSecond: row.limits.perSecond ?? PER_SECOND,
@@ -85,14 +107,20 @@ export function createAccounts({
       grantsFrom: row.grantsFrom,
       callback: {
         url: `${publicUrl}/callback/${row.appId}`,
-        token: row.callback.sealedToken === null ? null : sealer.open(row.callback.sealedToken),
-        mode: row.callback.mode,
-        format: row.callback.format,
+        ...callbackKeys(row, authorizer !== null),
         relayTo: row.callback.relayTo,
         lastReceivedAt: row.callback.lastReceivedAt
       },
-      permissions: row.permissions,
-      functions: row.functions,
+      connectedBy: authorizer === null ? 'secret' : 'qr',
+      authorization:
+        authorizer === null || standing === null
+          ? null
+          : {
+              authorizedAt: authorizer.authorizedAt,
+              withdrawnAt: authorizer.withdrawnAt,
+              missing: standing.missing
+            },
+      permissions: authorizer === null ? [] : row.permissions,
       penalty: row.penalty,
       createdAt: row.createdAt,
       updatedAt: row.updatedAt,
@@ -101,6 +129,16 @@ export function createAccounts({
       exclusive: sharedUntil === null || sharedUntil <= clock.now(),
       rev: row.rev
     }
+  }
+
+  /** Accounts connected by QR are pushed to under the platform's token and key, in safe mode and XML always. */
+  function callbackKeys(
+    { callback }: AccountRow,
+    qr: boolean
+  ): Pick<AccountView['callback'], 'token' | 'mode' | 'format'> {
+    if (qr) return { token: null, mode: 'safe', format: 'xml' }
+    const { sealedToken, mode, format } = callback
+    return { token: sealedToken === null ? null : sealer.open(sealedToken), mode, format }
   }
 
   const byIdOrAppId = (idOrAppId: string) => (idOrAppId.startsWith('wx') ? { appId: idOrAppId } : { _id: idOrAppId })
@@ -141,6 +179,52 @@ export function createAccounts({
     if (relayTo !== undefined && !isHttp(new URL(relayTo))) throw new RelayRefused()
   }
 
+  const freshRow = (body: Omit<AccountCreate, 'secret'>, sealedSecret: string): AccountRow => {
+    const now = clock.now()
+    const { callback } = body
+    return {
+      _id: newId(),
+      appId: body.appId,
+      kind: body.kind,
+      mode: body.mode,
+      name: body.name,
+      sealedSecret,
+      connectedBy: 'secret',
+      authorizer: null,
+      apiBase: body.apiBase ?? null,
+      tokenApi: body.tokenApi ?? 'stable',
+      zone: body.zone ?? 'Asia/Shanghai',
+      // Ready until proven otherwise: WeChat being away for a moment must not keep an account from working.
+      state: 'ready',
+      disabledReason: null,
+      paused: false,
+      sources: body.sources ?? {},
+      limits: body.limits ?? {},
+      caps: body.caps ?? {},
+      quietHours: body.quietHours ?? null,
+      serviceWindow: body.serviceWindow ?? { bulk: true, transactional: false },
+      reserveForTransactional: body.reserveForTransactional ?? 0,
+      grantsFrom: body.grantsFrom ?? (body.kind === 'miniprogram' ? 'phone' : 'events'),
+      callback: {
+        sealedToken: sealer.seal(callback?.token ?? randomToken(18).replace(/[-_]/g, '0')),
+        sealedAesKey: callback?.aesKey === undefined ? null : sealer.seal(callback.aesKey),
+        mode: callback?.mode ?? 'plain',
+        format: callback?.format ?? 'xml',
+        relayTo: callback?.relayTo ?? null,
+        lastReceivedAt: null
+      },
+      permissions: [],
+      functions: {},
+      penalty: null,
+      blocked: {},
+      sharedUntil: null,
+      verifiedAt: null,
+      rev: 1,
+      createdAt: now,
+      updatedAt: now
+    }
+  }
+
   return {
     /** Makes the indexes. */
     async ready(): Promise<void> {
@@ -172,47 +256,7 @@ export function createAccounts({
     /** @throws AccountExists when the appId is connected already; ApiBaseRefused, RelayRefused */
     async create(body: AccountCreate): Promise<Account> {
       checkUrls(body.mode, body.apiBase, body.callback?.relayTo)
-      const now = clock.now()
-      const { callback } = body
-      const fresh: AccountRow = {
-        _id: newId(),
-        appId: body.appId,
-        kind: body.kind,
-        mode: body.mode,
-        name: body.name,
-        sealedSecret: sealer.seal(body.secret),
-        apiBase: body.apiBase ?? null,
-        tokenApi: body.tokenApi ?? 'stable',
-        zone: body.zone ?? 'Asia/Shanghai',
-        // Ready until proven otherwise: WeChat being away for a moment must not keep an account from working.
-        state: 'ready',
-        disabledReason: null,
-        paused: false,
-        sources: body.sources ?? {},
-        limits: body.limits ?? {},
-        caps: body.caps ?? {},
-        quietHours: body.quietHours ?? null,
-        serviceWindow: body.serviceWindow ?? { bulk: true, transactional: false },
-        reserveForTransactional: body.reserveForTransactional ?? 0,
-        grantsFrom: body.grantsFrom ?? (body.kind === 'miniprogram' ? 'phone' : 'events'),
-        callback: {
-          sealedToken: sealer.seal(callback?.token ?? randomToken(18).replace(/[-_]/g, '0')),
-          sealedAesKey: callback?.aesKey === undefined ? null : sealer.seal(callback.aesKey),
-          mode: callback?.mode ?? 'plain',
-          format: callback?.format ?? 'xml',
-          relayTo: callback?.relayTo ?? null,
-          lastReceivedAt: null
-        },
-        permissions: [],
-        functions: {},
-        penalty: null,
-        blocked: {},
-        sharedUntil: null,
-        verifiedAt: null,
-        rev: 1,
-        createdAt: now,
-        updatedAt: now
-      }
+      const fresh = freshRow(body, sealer.seal(body.secret))
       try {
         await model.collection.insertOne(fresh as never)
       } catch (error) {
@@ -221,6 +265,53 @@ export function createAccounts({
       }
       cache.clear()
       return toAccount(fresh)
+    },
+
+    /**
+     * Connects an account by its administrator's consent, or brings one that is here already up to what was consented
+     * now; its settings stay. Repeatable. `changed`: it is new, was connected by its secret, or had been withdrawn.
+     */
+    async consent(given: Consent): Promise<{ account: Account; changed: boolean }> {
+      const { kind, appId, name, permissions, authorizer, mode, apiBase: base } = given
+      const set = { connectedBy: 'qr', permissions, authorizer, mode, apiBase: base, kind, name }
+      const plain = { state: 'ready', disabledReason: null, functions: {} }
+      for (;;) {
+        const before = await model.findOne({ appId }).lean<AccountRow>()
+        if (before === null) {
+          const fresh = { ...freshRow({ kind, appId, name, mode }, sealer.seal('')), ...set } as AccountRow
+          try {
+            await model.collection.insertOne(fresh as never)
+          } catch (error) {
+            if (isDuplicateKey(error)) continue // the other one of event and returning browser was quicker
+            throw error
+          }
+          cache.clear()
+          return { account: toAccount(fresh), changed: true }
+        }
+        const changed = before.connectedBy !== 'qr' || before.authorizer?.withdrawnAt != null
+        // A name somebody has given it here is kept, and the day of a consent that was never taken back.
+        const { name: _name, ...kept } = set
+        const since = changed ? authorizer.authorizedAt : (before.authorizer ?? authorizer).authorizedAt
+        await note(before._id, {
+          ...kept,
+          authorizer: { ...authorizer, authorizedAt: since },
+          ...plain,
+          updatedAt: clock.now()
+        })
+        return { account: toAccount(await row(before._id)), changed }
+      }
+    },
+
+    /** The administrator took the consent back: listed disabled from now on. null: no account here goes by it. */
+    async withdraw(appId: string, at: Date): Promise<{ account: Account; changed: boolean } | null> {
+      const mine = { appId, connectedBy: 'qr' as const }
+      const { matchedCount } = await model.collection.updateOne(
+        { ...mine, 'authorizer.withdrawnAt': null },
+        { $set: { 'authorizer.withdrawnAt': at, updatedAt: clock.now() } }
+      )
+      cache.clear()
+      const now = await model.findOne(mine).lean<AccountRow>()
+      return now === null ? null : { account: toAccount(now), changed: matchedCount === 1 }
     },
 
     /** Merges settings; groups (`limits`, `caps`, `sources`, `callback`) are merged field by field. @throws PreconditionFailed */
@@ -235,7 +326,13 @@ export function createAccounts({
         (body.apiBase !== undefined && body.apiBase !== (seen.apiBase ?? apiBase))
       if (elsewhere && secret === undefined) throw new SecretNeeded()
       const set: Record<string, unknown> = { ...plain }
-      if (secret !== undefined) set.sealedSecret = sealer.seal(secret)
+      if (secret !== undefined) {
+        set.sealedSecret = sealer.seal(secret)
+        // Who gives a secret wants it used: an account connected by QR leaves the platform with it.
+        if (seen.connectedBy === 'qr') {
+          Object.assign(set, { connectedBy: 'secret', authorizer: null, state: 'ready', disabledReason: null })
+        }
+      }
       if (caps !== undefined) set.caps = { ...seen.caps, ...caps }
       if (sources !== undefined) set.sources = { ...seen.sources, ...sources }
       if (limits !== undefined) {
@@ -262,9 +359,10 @@ export function createAccounts({
     pause: (id: string): Promise<Account> => change(id, { paused: true }),
     resume: (id: string): Promise<Account> => change(id, { paused: false }),
 
-    /** The app secret, in clear: for the token centre alone. */
+    /** The app secret, in clear: for the token centre alone. Empty for accounts connected by QR, whose calls the platform makes. */
     async secretOf(id: string): Promise<string> {
-      return sealer.open((await row(id)).sealedSecret)
+      const { connectedBy, sealedSecret } = await row(id)
+      return connectedBy === 'qr' ? '' : sealer.open(sealedSecret)
     },
 
     /** The key of encrypted pushes (43 characters), or null. */
@@ -293,6 +391,7 @@ export function createAccounts({
 
 /** An account as REST shows it. */
 export function accountView(account: Account): AccountView {
-  const { blocked: _blocked, sharedUntil: _sharedUntil, exclusive: _exclusive, rev: _rev, ...view } = account
-  return view
+  const { blocked: _blocked, sharedUntil: _sharedUntil, exclusive: _exclusive, rev: _rev, ...rest } = account
+  const { pausedByOperator, ...view } = rest
+  return { ...view, paused: pausedByOperator }
 }

@@ -1,5 +1,6 @@
 import { Schema, type Connection } from 'mongoose'
 import type { AccountView, Interface } from '../../shared/account.js'
+import type { Authorizer } from './permissions.js'
 
 /** One interface WeChat has shut for a while: 45009, a penalty, too many refusals. */
 export type Block = { until: Date; code: number | null; note: string }
@@ -11,7 +12,12 @@ export type AccountRow = {
   kind: AccountView['kind']
   mode: AccountView['mode']
   name: string
+  /** Of accounts connected by QR that never had one: nothing, sealed. */
   sealedSecret: string
+  /** Absent in rows older than accounts by QR: `secret`. */
+  connectedBy?: AccountView['connectedBy']
+  /** null for accounts connected by secret. */
+  authorizer?: Authorizer | null
   /** null: the installation's own default. */
   apiBase: string | null
   tokenApi: AccountView['tokenApi']
@@ -55,6 +61,8 @@ const schema = new Schema<AccountRow>(
     mode: { type: String, required: true },
     name: { type: String, required: true },
     sealedSecret: { type: String, required: true },
+    connectedBy: { type: String, default: 'secret' },
+    authorizer: { type: anything, default: null },
     apiBase: { type: String, default: null },
     tokenApi: { type: String, required: true },
     zone: { type: String, required: true },

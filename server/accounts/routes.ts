@@ -18,9 +18,11 @@ export const accountRoutes: FastifyPluginAsyncZod<{
   verify: VerifyAccount
   /** Drops the tokens of an account that left or got another secret. */
   forgetToken: (accountId: string) => Promise<void>
+  /** Leaves what the third-party platform was granted; only a new consent brings that back. */
+  letGo: (appId: string) => Promise<void>
   /** Tells the senders: nothing of this account fires from the next block of slots on, or it may again. */
   halt: (accountId: string, halted: boolean) => Promise<void>
-}> = async (app, { accounts, verify, forgetToken, halt }) => {
+}> = async (app, { accounts, verify, forgetToken, letGo, halt }) => {
   const read = app.requireCaller({ scope: 'accounts:read' })
   const write = app.requireCaller({ scope: 'accounts:write', role: 'operator' })
 
@@ -58,9 +60,14 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     '/v1/accounts/:id',
     { onRequest: write, schema: { params, headers, body: AccountPatch, response: { 200: AccountView } } },
     async (request, reply) => {
-      const { id } = await accountFor(accounts, request.caller, request.params.id)
+      const { id, appId, connectedBy } = await accountFor(accounts, request.caller, request.params.id)
       const account = await accounts.patch(id, request.body, request.headers['if-match'])
-      const { secret, apiBase, tokenApi, mode } = request.body
+      const { secret, apiBase, tokenApi, mode, serviceWindow } = request.body
+      if (connectedBy === 'qr') {
+        if (secret !== undefined) await letGo(appId)
+        // Which permission sets are compulsory hangs on the windows.
+        if (secret !== undefined || serviceWindow !== undefined) await halt(id, account.paused)
+      }
       // A token got with the old secret or from another host may go on working, or not: start afresh.
       if ([secret, apiBase, tokenApi, mode].some((value) => value !== undefined)) await forgetToken(id)
       return reply.header('etag', etagOf(account.rev)).send(accountView(account))
@@ -70,8 +77,9 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     '/v1/accounts/:id',
     { onRequest: write, schema: { params, headers, response: { 204: z.null() } } },
     async (request, reply) => {
-      const { id } = await accountFor(accounts, request.caller, request.params.id)
+      const { id, appId } = await accountFor(accounts, request.caller, request.params.id)
       await accounts.remove(id, request.headers['if-match'])
+      await letGo(appId)
       await forgetToken(id)
       return reply.code(204).send(null)
     }
@@ -86,7 +94,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     },
     async resume(id: string) {
       const account = await accounts.resume(id)
-      await halt(id, false)
+      await halt(id, account.paused)
       return account
     }
   }

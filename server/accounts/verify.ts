@@ -3,6 +3,7 @@ import type { WechatApi } from '../wechat/api.js'
 import type { WechatResult } from '../wechat/client.js'
 import { failureOf } from '../wechat/expect-ok.js'
 import type { Account, Accounts, Findings } from './accounts.js'
+import { targetOf } from './target.js'
 
 /** @throws NoSuchAccount; UpstreamFailure when WeChat cannot be asked now (the stored state then stays) */
 export type VerifyAccount = (idOrAppId: string) => Promise<Account>
@@ -13,11 +14,25 @@ const CANNOT_LOG_IN = new Set([40001, 40002, 40013, 40125, 40164, 40243, 41002, 
 const NOT_PERMITTED = new Set([48001, 48006, 50001, 61007])
 
 /** Asks WeChat, with harmless reads, what this account can do; stores and returns what was found. */
-export function createVerify({ accounts, wechat }: { accounts: Accounts; wechat: WechatApi }): VerifyAccount {
+export function createVerify({
+  accounts,
+  wechat,
+  look
+}: {
+  accounts: Accounts
+  wechat: WechatApi
+  /** Reads anew what an account connected by QR granted; without it such an account is left as it is known. */
+  look?: (appId: string) => Promise<Account | null>
+}): VerifyAccount {
   return async (idOrAppId) => {
-    const account = await accounts.get(idOrAppId)
-    const { id: accountId, appId, kind, apiBase, tokenApi } = account
-    const target = { accountId, appId, kind, apiBase, tokenApi }
+    let account = await accounts.get(idOrAppId)
+    if (account.connectedBy === 'qr') {
+      if (look === undefined) return account
+      account = (await look(account.appId)) ?? (await accounts.get(account.id))
+      if (account.state === 'disabled') return account
+    }
+    const { id: accountId, kind } = account
+    const target = targetOf(account)
     const probes: [string, () => Promise<WechatResult<unknown>>][] =
       kind === 'service'
         ? [

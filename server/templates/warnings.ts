@@ -1,15 +1,16 @@
 import type { Content } from '../../shared/template.js'
 import type { Language } from '../platform/language.js'
 import { lintTemplate, type LintProblem } from './lint.js'
-import type { Template } from './templates.js'
+import type { Drift, TemplateRow } from './model.js'
 
+type Judged = Pick<TemplateRow, 'title' | 'fields' | 'example'>
 type Fault = { pointer: string; code: string; message: string }
 
 /**
  * What an operator should hear before sending with this template: that it changed on WeChat under them, and what the
  * audit rules hold against it and against the texts to be sent. None of it stops a send.
  */
-export function templateWarnings(template: Template, content: Content = {}): Fault[] {
+export function templateWarnings(template: Judged & { drift: Drift | null }, content: Content = {}): Fault[] {
   const found = lintMirrored(template, { content: valuesOf(content) }).filter(({ severity }) => severity === 'error')
   return [
     ...driftWarnings(template),
@@ -22,7 +23,7 @@ export function templateWarnings(template: Template, content: Content = {}): Fau
 }
 
 /** The alarm that stands for a template, in words; empty when none does. */
-export function driftWarnings({ drift }: Pick<Template, 'drift'>): Fault[] {
+export function driftWarnings({ drift }: { drift: Drift | null }): Fault[] {
   if (drift === null) return []
   const at = drift.at.toISOString()
   const pointer = '/templateId'
@@ -36,7 +37,7 @@ export function driftWarnings({ drift }: Pick<Template, 'drift'>): Fault[] {
 
 /** What the audit rules say of a template as it lives on WeChat. */
 export function lintMirrored(
-  template: Pick<Template, 'title' | 'fields' | 'example'>,
+  template: Judged,
   more: { otherTitles?: readonly string[]; content?: Record<string, string>; language?: Language } = {}
 ): LintProblem[] {
   const { language, ...rest } = more

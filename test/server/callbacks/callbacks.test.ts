@@ -6,7 +6,8 @@ import { callbackRoutes } from '../../../server/callbacks/routes.js'
 import { createEvents } from '../../../server/events/events.js'
 import { createHttp } from '../../../server/platform/http.js'
 import { silentLog } from '../../../server/platform/log.js'
-import { encrypt, parsePush, signature } from '../../../server/wechat/callback.js'
+import { encryptPush } from '../../../server/sandbox/push-crypto.js'
+import { parsePush, signature } from '../../../server/wechat/callback.js'
 import type { AccountCreate } from '../../../shared/account.js'
 import { buildTestApp } from '../../support/build-app.js'
 
@@ -219,7 +220,7 @@ t.test('the door', async (t) => {
   t.test('safe mode', async (t) => {
     const aesKey = 'kitDemoEncodingAESKey0123456789abcdefghijkA'
     const safe = await connect({ kind: 'service', callback: { token: TOKEN, aesKey, mode: 'safe' } })
-    const Encrypt = encrypt(aesKey, safe.appId, finished('77'))
+    const Encrypt = encryptPush(aesKey, safe.appId, finished('77'), '0123456789abcdef')
     const body = `<xml><ToUserName>gh_1</ToUserName><Encrypt>${Encrypt}</Encrypt></xml>`
     const [timestamp, nonce] = [String(SECONDS), '8642']
     const sign = signature(TOKEN, timestamp, nonce, Encrypt)
