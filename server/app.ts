@@ -38,6 +38,7 @@ import { installHealth, type Check } from './platform/health.js'
 import { createHttp } from './platform/http.js'
 import { idempotencyPlugin } from './platform/idempotency.js'
 import { createJobs } from './platform/jobs.js'
+import type { AppError } from './platform/errors.js'
 import type { Log } from './platform/log.js'
 import { openapiPlugin } from './platform/openapi.js'
 import type { Sealer } from './platform/sealing.js'
@@ -126,10 +127,21 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     seal: sealer,
     secretOf: accounts.secretOf,
     random,
-    log
+    log,
+    notice: (accountId, failure) =>
+      void noteLogin(accountId, failure).catch((error: unknown) =>
+        log.warn({ err: error, accountId }, 'what WeChat says to the account could not be noted')
+      )
   })
   const wechat = createWechatApi({ client: secretless, tokens: tokenCentre })
   const verify = createVerify({ accounts, wechat, look: platforms.authorizations.look })
+
+  /** WeChat refuses the account's secret or this server's address, or takes them again: whoever looks is told. */
+  async function noteLogin(accountId: string, failure: AppError | null): Promise<void> {
+    if (failure === null) return void (await verify(accountId))
+    const { functions } = await accounts.get(accountId)
+    await accounts.settle(accountId, { state: 'disabled', disabledReason: failure.message, functions })
+  }
 
   const people = createPeople({ db, clock, sealer })
   const templates = createTemplates({ db, clock, log, accounts, wechat, jobs, operations })

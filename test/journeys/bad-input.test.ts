@@ -1,4 +1,5 @@
 import t from 'tap'
+import { targetOf } from '../../server/accounts/target.js'
 import { buildTestApp } from '../support/build-app.js'
 
 const LEGACY = 'SandboxLegacyShipped_0000000000000000000000'
@@ -206,6 +207,26 @@ t.test('WeChat with a wrong secret is named, and nothing is lost', async (t) => 
   t.equal(posted.status, 202)
   t.match(await s.rooms.messages.get(posted.body.id), { state: 'planned' })
   t.equal((await s.rooms.credentials.sendsLeft(s.shop.id, s.recipient.id)).form, 1)
+})
+
+t.test('an account whose secret stops working says so by itself, and works again when WeChat takes it', async (t) => {
+  const s = await shop(t)
+  const target = targetOf(await s.rooms.accounts.get(s.shop.id))
+  const becomes = async (state: string) => {
+    for (;;) {
+      const account = await s.rooms.accounts.get(s.shop.id)
+      if (account.state === state) return account
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await s.rooms.accounts.patch(s.shop.id, { secret: 'not the secret at all' })
+  await s.rooms.tokenCentre.forget(s.shop.id)
+  await t.rejects(s.rooms.tokenCentre.current(target))
+  t.match((await becomes('disabled')).disabledReason, /secret/)
+  await s.rooms.accounts.patch(s.shop.id, { secret: SHOP.secret })
+  s.clock.advance(600_000)
+  t.ok((await s.rooms.tokenCentre.current(target)).token)
+  await becomes('ready')
 })
 
 t.test('a key bound to one account neither lists nor exports another’s messages', async (t) => {
