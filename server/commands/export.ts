@@ -16,7 +16,7 @@ import type { CollectionLine, Head, Tail } from './transfer.js'
 /** What an index carries that is its server's business, not its own. */
 const OF_THE_SERVER = ['v', 'ns']
 
-/** `hongyan export`: everything a store holds, as lines of JSON in a file. */
+/** `hongyan export`: everything a database holds (ours, unless --uri names another), as lines of JSON in a file. */
 export const exportCommand: Command = {
   usage: 'hongyan export [--uri URI | --data DIR] FILE[.gz]',
   async run(argv, io) {
@@ -29,6 +29,7 @@ export const exportCommand: Command = {
     if (exists) throw new Fault(`${file} is there already; name a new file`)
     const side = await openSide(values, io, false)
     const counts = { collections: 0, documents: 0 }
+    let others: string[] = []
     const part = `${file}.part`
     try {
       const lines = Readable.from(blocks(exportLines(side.db, counts)))
@@ -37,6 +38,7 @@ export const exportCommand: Command = {
       if (file.endsWith('.gz')) await pipeline(lines, createGzip(), target)
       else await pipeline(lines, target)
       await rename(part, file)
+      others = await otherDatabases(side.db)
     } catch (error) {
       await rm(part, { force: true })
       throw fileFault(file, error)
@@ -44,6 +46,11 @@ export const exportCommand: Command = {
       await side.close()
     }
     io.out(`${counts.collections} collections, ${counts.documents} documents of ${side.name} are in ${file}`)
+    if (others.length > 0) {
+      io.err(
+        `only the database ${side.db.databaseName} is in it; name another one in --uri to move ${others.join(', ')}`
+      )
+    }
     io.err('the keys are not in it: keep keys.json (or HONGYAN_KEYS) apart, and bring it along')
     return 0
   }
@@ -80,6 +87,13 @@ async function* exportLines(db: Db, counts: Tail['end']): AsyncGenerator<string>
   }
   const tail: Tail = { end: counts }
   yield JSON.stringify(tail)
+}
+
+/** What else somebody keeps on the same server; nothing of ours. */
+async function otherDatabases(db: Db): Promise<string[]> {
+  const own = [db.databaseName, 'admin', 'config', 'local']
+  const { databases } = await db.admin().listDatabases({ nameOnly: true })
+  return databases.map(({ name }) => name).filter((name) => !own.includes(name))
 }
 
 /** Lines gathered into larger pieces: a stream takes its time over each. */

@@ -1,4 +1,5 @@
-import { Binary, BSONRegExp, Decimal128, Double, Long, MaxKey, MinKey, ObjectId, Timestamp } from 'bson'
+import { Binary, BSONRegExp, Decimal128, deserialize, Double, Long, MaxKey, MinKey } from 'bson'
+import { ObjectId, serialize, Timestamp } from 'bson'
 import { decode, encode, type Doc, type Value } from '../embedded/bson/document.js'
 import { double, isDoc, Opaque } from '../embedded/bson/value.js'
 
@@ -91,8 +92,19 @@ export function toDriver(value: Value): unknown {
   if (typeof value === 'bigint') return Long.fromBigInt(value)
   if (Array.isArray(value)) return value.map(toDriver)
   if (isDoc(value)) return new Map([...value].map(([name, inner]) => [name, toDriver(inner)]))
-  if (value instanceof Opaque) {
-    throw new Error('a value of a deprecated type, or a date out of range, which drivers cannot write')
-  }
+  if (value instanceof Opaque) return opaqueToDriver(value)
   return value
+}
+
+/** Code and symbols are written by drivers too; what does not come back the same is not. */
+function opaqueToDriver({ tag, bytes }: Opaque): unknown {
+  const raw = Buffer.concat([Buffer.from([0, 0, 0, 0, tag, 0x76, 0]), bytes, Buffer.from([0])])
+  raw.writeInt32LE(raw.length, 0)
+  try {
+    const { v } = deserialize(raw, { promoteValues: false, bsonRegExp: true })
+    if (raw.equals(serialize({ v }))) return v
+  } catch {
+    // not readable for a driver at all
+  }
+  throw new Error('a value that drivers cannot write: undefined, a DBPointer, or a date out of range')
 }

@@ -59,7 +59,7 @@ async function lookThrough(file: string): Promise<{ head: Head; counts: Map<stri
     } else if (tail !== null) throw new Fault(`${file} goes on after its end`)
     else if (typeof line.collection === 'string') counts.set((collection = line.collection), 0)
     else if (line.end !== undefined) tail = line as Tail
-    else if (collection !== null && isDocument(line)) counts.set(collection, counts.get(collection)! + 1)
+    else if (collection !== null && isDocument(collection, line)) counts.set(collection, counts.get(collection)! + 1)
     else throw new Fault(`${file} holds a line that is neither a collection nor a document`)
   }
   const documents = [...counts.values()].reduce((sum, count) => sum + count, 0)
@@ -69,13 +69,17 @@ async function lookThrough(file: string): Promise<{ head: Head; counts: Map<stri
   return { head, counts }
 }
 
-function isDocument(line: Record<string, unknown>): boolean {
+/** @throws Fault for one that drivers cannot write */
+function isDocument(collection: string, line: Record<string, unknown>): boolean {
+  let doc: Doc | null
   try {
     const raw = readDocument(line)
-    return raw !== null && decode(raw) !== null
+    doc = raw === null ? null : decode(raw)
   } catch {
     return false
   }
+  if (doc !== null) forDriver(collection, doc)
+  return doc !== null
 }
 
 /** Marks the store as being filled; true when this very export was begun before. @throws Fault when there is something in it */

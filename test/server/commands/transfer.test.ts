@@ -231,18 +231,38 @@ t.test('the key ring has to fit', async (t) => {
   t.match(await run(['account', 'list'], { HONGYAN_DATA: to }), { code: 0 })
 })
 
-t.test('deprecated types are kept as their bytes, and not taken in by a driver', async (t) => {
+t.test('code and symbols are moved; what no driver writes is said before anything is written', async (t) => {
   const dir = t.testdir()
-  const from = join(dir, 'from')
+  const [from, to, other] = ['from', 'to', 'other'].map((name) => join(dir, name)) as [string, string, string]
   const file = join(dir, 'all.jsonl')
+  const bytes = async (data: string) =>
+    within(data, async (db) => (await db.collection('old').findOne({}, { raw: true })) as unknown as Buffer)
   await within(from, async (db) => {
-    await db.collection<any>('old').insertOne({ _id: 'x', code: new Code('return 1'), symbol: new BSONSymbol('s') })
+    const values = { code: new Code('return 1'), scoped: new Code('x', { a: 1 }), symbol: new BSONSymbol('s') }
+    await db.collection<any>('old').insertOne({ _id: 'x', ...values })
   })
   t.equal((await run(['export', '--data', from, file])).code, 0)
-  t.match(await readFile(file, 'utf8'), /\{"bson":"[^"]+"\}/)
-  t.match(await run(['import', '--data', join(dir, 'to'), file]), {
-    code: 1,
-    err: /document x of old holds .* deprecated/
+  t.match(await run(['import', '--data', to, file]), { code: 0 })
+  t.same(await bytes(to), await bytes(from))
+
+  const undef = Buffer.from('13000000025f696400020000007800067500' + '00', 'hex') // { _id: 'x', u: undefined }
+  const text = (await readFile(file, 'utf8')).replace(/\{"bson":"[^"]+"\}/, writeDocument(undef))
+  await writeFile(file, text)
+  t.match(await run(['import', '--data', other, file]), { code: 1, err: /document x of old holds .*undefined/ })
+  t.same(await within(other, async (db) => db.listCollections().toArray()), [], 'nothing was begun')
+})
+
+t.test('what else is on the same server is named', async (t) => {
+  const dir = t.testdir()
+  const from = join(dir, 'from')
+  await within(from, async (db) => {
+    await db.collection('a').insertOne({})
+    await db.client.db('second').collection('b').insertOne({})
+  })
+  t.match(await run(['export', '--data', from, join(dir, 'all.jsonl')]), {
+    code: 0,
+    out: /1 collections, 1 documents/,
+    err: /only the database hongyan is in it.* second/
   })
 })
 
