@@ -77,10 +77,21 @@ function toFloat(value: Value): Value {
   return double(Number(value))
 }
 
+// A double counts for 15 significant digits, and MongoDB writes them all: 2.5 is 2.50000000000000.
+function to15Digits(value: decimal.Decimal): decimal.Decimal {
+  if (value.kind !== 'finite' || value.coefficient === 0n) return value
+  const places = 15 - decimal.digits(value.coefficient)
+  if (places <= 0) return value
+  return { ...value, coefficient: value.coefficient * decimal.pow10(places), exponent: value.exponent - places }
+}
+
 function toDecimal(value: Value): Value {
   if (typeof value === 'boolean') return decimal.toDecimal128(decimal.fromBigInt(value ? 1n : 0n))
   if (value instanceof Date) return decimal.toDecimal128(decimal.fromBigInt(BigInt(value.getTime())))
-  if (isNumber(value)) return value instanceof Decimal128 ? value : decimal.toDecimal128(asDecimal(value))
+  if (isNumber(value)) {
+    if (value instanceof Decimal128) return value
+    return decimal.toDecimal128(isIntegral(value) ? asDecimal(value) : to15Digits(decimal.fromDouble(asDouble(value))))
+  }
   if (typeof value !== 'string') throw unsupported(value, 'decimal')
   const parsed = decimal.parse(value)
   if (parsed.kind === 'nan' && !/^[+-]?nan$/i.test(value)) throw failed(`Failed to parse number '${value}'`)

@@ -76,7 +76,7 @@ const mod = binary((a, b) => {
   if (isNullish(a) || isNullish(b)) return null
   if (!isNumber(a) || !isNumber(b))
     throw typeMismatch(`$mod only supports numeric types, not ${typeName(a)} and ${typeName(b)}`)
-  if (toNumber(b) === 0) throw badValue("can't $mod by zero")
+  if (toNumber(b) === 0) throw new MongoError(16610, "can't $mod by zero")
   if (a instanceof Decimal128 || b instanceof Decimal128)
     return decimal.toDecimal128(decimal.remainder(asDecimal(a), asDecimal(b)))
   if (isIntegral(a) && isIntegral(b)) {

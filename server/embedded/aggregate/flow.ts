@@ -29,6 +29,29 @@ export type AggregateContext = {
 /** A compiled stage: documents in, documents out. */
 export type Stage = (source: Flow) => Flow
 
+/** How long stages may hold the thread before a pause is due. */
+const SLICE_MS = 5
+
+/**
+ * Puts a pause between the documents of a flow whenever the thread was held for a while, and at its end: a stage that makes
+ * much of little pauses too. The flows of one run share `watch`, so that a pause of one counts for all.
+ */
+export function* paced(flow: Flow, watch: { until: number }): Flow {
+  for (const doc of flow) {
+    if (doc === PAUSE || performance.now() > watch.until) {
+      yield PAUSE
+      watch.until = performance.now() + SLICE_MS
+    }
+    if (doc !== PAUSE) yield doc
+  }
+  if (performance.now() <= watch.until) return
+  yield PAUSE
+  watch.until = performance.now() + SLICE_MS
+}
+
+/** What `paced` goes by, from now. */
+export const createWatch = (): { until: number } => ({ until: performance.now() + SLICE_MS })
+
 /** The variables and instant of a context, for compiling filters and expressions. */
 export const envOf = (context: AggregateContext): Env => ({ now: context.now, let: context.let, vars: context.vars })
 

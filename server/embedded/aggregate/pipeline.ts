@@ -3,7 +3,8 @@ import { compileFilter } from '../bson/match.js'
 import { BSONRegExp, isDoc, typeName, type Doc, type Value } from '../bson/value.js'
 import { DOCUMENT_STAGES, stageOf } from './document-stages.js'
 import { compileExpression } from './expressions.js'
-import { contextVars, createMeter, envOf, PAUSE, type AggregateContext, type Flow, type Stage } from './flow.js'
+import { contextVars, createMeter, createWatch, envOf, paced, PAUSE } from './flow.js'
+import type { AggregateContext, Flow, Stage } from './flow.js'
 import { getPath } from '../bson/path.js'
 import { neededFields } from './references.js'
 import type { Vars } from './scope.js'
@@ -21,7 +22,10 @@ export type Pipeline = {
   tail: Tail | undefined
   /** The top-level fields it reads of its source, when it passes no whole document on: decode only these. */
   fields: ReadonlySet<string> | undefined
-  /** Runs the stages over documents; pauses of the source come through. @throws MongoError, lazily. */
+  /**
+   * Runs the stages over documents. Pauses of the source come through, and more are put in when the stages take their time.
+   * @throws MongoError, lazily.
+   */
   run(source: Flow): Flow
 }
 
@@ -50,6 +54,9 @@ for (const [name, build] of Object.entries(DOCUMENT_STAGES))
     }
   }
 
+// What may give documents for long without asking for one.
+const WIDENING = new Set(['$unwind', '$group', '$sortByCount', '$bucket', '$sort', '$sample', '$lookup', '$unionWith'])
+
 /** The stages this store carries out; any other is refused with code 40324. */
 export const STAGE_NAMES: readonly string[] = [...Object.keys(BUILDERS), '$out', '$merge']
 
@@ -58,7 +65,7 @@ export const STAGE_NAMES: readonly string[] = [...Object.keys(BUILDERS), '$out',
  * @throws MongoError 40323, 40324, 40601 and each stage's own codes.
  */
 export function compilePipeline(stages: readonly Value[], context: AggregateContext): Pipeline {
-  const steps: Stage[] = []
+  const steps: { stage: Stage; widens: boolean }[] = []
   let tail: Tail | undefined
   stages.forEach((stage, i) => {
     const { name, spec } = stageOf(stage)
@@ -69,12 +76,25 @@ export function compilePipeline(stages: readonly Value[], context: AggregateCont
     }
     const build = Object.hasOwn(BUILDERS, name) ? BUILDERS[name] : undefined
     if (build === undefined) throw new MongoError(40324, `Unrecognized pipeline stage name: '${name}'`)
-    steps.push(name === '$sort' ? sort(spec, context, limitBehind(stages, i + 1)) : build(spec, context))
+    steps.push({
+      stage: name === '$sort' ? sort(spec, context, limitBehind(stages, i + 1)) : build(spec, context),
+      widens: WIDENING.has(name)
+    })
   })
   return {
     tail,
     fields: neededFields(stages),
-    run: (source) => steps.reduce<Flow>((flow, step) => step(flow), source)
+    run(source) {
+      const watch = createWatch()
+      // Behind a stage that turns one document into one, what goes in keeps the time.
+      return steps.reduce<Flow>(
+        (flow, { stage, widens }) => {
+          const next = stage(flow)
+          return widens ? paced(next, watch) : next
+        },
+        steps.length > 0 ? paced(source, watch) : source
+      )
+    }
   }
 }
 

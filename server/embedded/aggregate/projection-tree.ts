@@ -130,6 +130,7 @@ export function shaper({ mode, tree }: Shaped): (doc: Doc, scope: Scope) => Doc 
   return (doc, scope) => compute(tree, includeFrom(tree, doc), scope)
 }
 
+// A value that is no document stays where something is computed below it, as a place for what is computed.
 function includeFrom(tree: ShapeTree, doc: Doc): Doc {
   const out: Doc = new Map()
   for (const [key, value] of doc) {
@@ -145,7 +146,7 @@ function includeFrom(tree: ShapeTree, doc: Doc): Doc {
 
 function included(tree: ShapeTree, value: Value): Value | undefined {
   if (isDoc(value)) return includeFrom(tree, value)
-  if (!Array.isArray(value)) return undefined
+  if (!Array.isArray(value)) return hasComputed(tree) ? new Map() : undefined
   return value.flatMap((item): Value[] => {
     const inner = included(tree, item)
     return inner === undefined ? [] : [inner]

@@ -92,5 +92,5 @@ export const duplicateKey = (namespace: string, index: string, shown: string, ke
 export const memoryExceeded = (what: string, limit: number) =>
   new MongoError(
     292,
-    `${what} exceeded memory limit of ${limit} bytes, but did not opt in to external sorting. Aborting operation.`
+    `${what} exceeded memory limit of ${limit} bytes, and this store does not spill to disk, with or without allowDiskUse. Aborting operation.`
   )

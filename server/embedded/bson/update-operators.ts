@@ -1,14 +1,15 @@
 import { addNumbers, isIntegral, multiplyNumbers, type Numeric } from './arithmetic.js'
 import { compareValues, equalValues } from './compare.js'
-import { badValue, failedToParse, typeMismatch } from './errors.js'
+import { badValue, failedToParse, MongoError, typeMismatch } from './errors.js'
 import { compileFilter } from './match.js'
-import { getPath } from './path.js'
+import { getPath, indexOf } from './path.js'
 import { show } from './show.js'
 import { compileSort } from './sort.js'
 import { timestampOf } from './timestamp.js'
 import { pathSegments, type Leaf, type UpdateContext } from './update-tree.js'
 import { BSONRegExp, isDoc, isNumber, toInteger, toNumber, typeName } from './value.js'
-import type { Value } from './value.js'
+import type { Doc, Value } from './value.js'
+import { createValueSet } from './value-set.js'
 
 const idOf = ({ original }: UpdateContext) => `{_id: ${show(original.get('_id'))}}`
 
@@ -40,6 +41,9 @@ function currentDate(operand: Value, now: Date): Leaf {
     const kind = operand.get('$type')
     if (kind === 'date') return leaf(() => now)
     if (kind === 'timestamp') return leaf(stamp)
+    throw badValue(
+      "The '$type' string field is required to be 'date' or 'timestamp': {$currentDate: {field : {$type: 'date'}}}"
+    )
   }
   throw badValue(
     `${typeName(operand)} is not valid type for $currentDate. Please use a boolean ('true') or a $type expression ({$type: 'timestamp/date'}).`
@@ -162,7 +166,12 @@ function addToSet(operand: Value): Leaf {
         `Cannot apply $addToSet to non-array field. Field named '${path}' has non-array type ${typeName(current)}`
       )
     const items = [...(current ?? [])]
-    for (const item of each) if (!items.some((other) => equalValues(other, item))) items.push(item)
+    const known = createValueSet(items, each.length)
+    for (const item of each) {
+      if (known.has(item)) continue
+      known.add(item)
+      items.push(item)
+    }
     return items
   })
 }
@@ -188,7 +197,11 @@ const removal = (matches: (item: Value) => boolean, message: string): Leaf =>
 function pullAll(operand: Value): Leaf {
   if (!Array.isArray(operand))
     throw badValue(`$pullAll requires an array argument but was given a ${typeName(operand)}`)
-  return removal((item) => operand.some((other) => equalValues(other, item)), 'Cannot apply $pull to a non-array value')
+  return onExisting((current) => {
+    if (!Array.isArray(current)) throw badValue('Cannot apply $pull to a non-array value')
+    const gone = createValueSet(operand, current.length)
+    return current.filter((item) => !gone.has(item))
+  })
 }
 
 function pop(operand: Value): Leaf {
@@ -202,6 +215,17 @@ function pop(operand: Value): Leaf {
   })
 }
 
+/** Whether a missing source only is not there: it cannot be below a value that has no fields. @throws MongoError 28 */
+function refuseDeadEnd(source: string[], from: string, original: Doc): void {
+  for (let i = 1; i < source.length; i++) {
+    const above = getPath(original, source.slice(0, i))
+    if (above === undefined) return
+    if (isDoc(above) || (Array.isArray(above) && indexOf(source[i]!) >= 0)) continue
+    const [last, shown] = [source[i - 1]!, show(above)]
+    throw new MongoError(28, `cannot use the part (${last} of ${from}) to traverse the element ({${last}: ${shown}})`)
+  }
+}
+
 function renaming(from: string, operand: Value): Placed[] {
   if (typeof operand !== 'string')
     throw badValue(`The 'to' field for $rename must be a string: ${from}: ${show(operand)}`)
@@ -213,7 +237,11 @@ function renaming(from: string, operand: Value): Placed[] {
     throw badValue(`The source field for $rename may not be dynamic: ${from}`)
   if (target.some((part) => part.startsWith('$')))
     throw badValue(`The destination field for $rename may not be dynamic: ${operand}`)
-  const active = (context: UpdateContext) => getPath(context.original, source) !== undefined
+  const active = (context: UpdateContext) => {
+    if (getPath(context.original, source) !== undefined) return true
+    refuseDeadEnd(source, from, context.original)
+    return false
+  }
   const noArray = (segments: string[], which: string, path: string, { original }: UpdateContext) => {
     for (let i = 1; i < segments.length; i++)
       if (Array.isArray(getPath(original, segments.slice(0, i))))

@@ -50,6 +50,7 @@ async function writeBatches(
   for (const doc of results) {
     if (typeof doc === 'symbol') {
       await pause(deadline)
+      store.env.refresh()
       continue
     }
     batch.push(statement(doc))

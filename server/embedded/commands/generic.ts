@@ -92,7 +92,10 @@ export function deadlineOf(body: Doc): number {
   return most === 0 ? Infinity : performance.now() + most
 }
 
+/** The code of what took longer than `maxTimeMS`. */
+export const TIME_LIMIT = 50
+
 /** @throws MongoError 50 when the deadline has passed */
 export function checkDeadline(deadline: number): void {
-  if (performance.now() > deadline) throw new MongoError(50, 'operation exceeded time limit')
+  if (performance.now() > deadline) throw new MongoError(TIME_LIMIT, 'operation exceeded time limit')
 }

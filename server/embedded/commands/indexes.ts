@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { decode, encode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { compareValues } from '../bson/compare.js'
@@ -10,6 +11,7 @@ import type { Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
 import { collectionOf, cursorField, docsField, refuseCollation } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
+import { checkDeadline } from './generic.js'
 
 type IndexSpec = Omit<IndexEntry, 'id' | 'multikey' | 'cut' | 'ready'>
 
@@ -170,6 +172,23 @@ export function indexDoc(index: IndexSpec): Doc {
 /** Builds that are under way, by index id: whoever asks for the same index waits with the first. */
 const building = new WeakMap<Store, Map<number, Promise<void>>>()
 
+/** What the work resolves to, if it does so by the deadline. @throws MongoError 50 when it does not; the work then goes on */
+async function inTime<T>(work: Promise<T>, deadline: number): Promise<T> {
+  if (deadline === Infinity) return work
+  const over = new AbortController()
+  const late = wait(Math.max(0, deadline - performance.now()) + 1, undefined, { signal: over.signal })
+  const expired = late.then(() => {
+    checkDeadline(deadline)
+    return work
+  })
+  expired.catch(() => {}) // nobody waits for it any more when the work is done
+  try {
+    return await Promise.race([work, expired])
+  } finally {
+    over.abort()
+  }
+}
+
 async function createIndexes({ store }: Engine, command: Command): Promise<Reply> {
   const collection = collectionOf(command)
   const specs = (docsField(command.body, 'createIndexes.indexes') ?? []).map(parseIndex)
@@ -205,14 +224,28 @@ async function createIndexes({ store }: Engine, command: Command): Promise<Reply
     }
     return { entry: target, before: indexesBefore, made: fresh, wanted: wantedIndexes, created: !known }
   })
-  for (const index of made) {
-    if (index.ready) continue
-    const build = store.indexes.build(entry, index).finally(() => builds.delete(index.id))
-    build.catch(() => {}) // awaited below; a second failure must not go unheard of either
-    builds.set(index.id, build)
-    await build
+  try {
+    for (const index of made) {
+      if (index.ready) continue
+      const build = store.indexes.build(entry, index).finally(() => builds.delete(index.id))
+      build.catch(() => {}) // awaited below; a second failure must not go unheard of either
+      builds.set(index.id, build)
+      await inTime(build, command.deadline)
+    }
+  } catch (error) {
+    // All or none: an index that is taken away while it is built ends its build.
+    await store.env.write(() => {
+      const current = store.catalog.byId(entry.id)
+      const ids = made.map(({ id }) => id)
+      for (const index of current?.indexes.filter(({ id }) => ids.includes(id)) ?? [])
+        store.catalog.removeIndex(current!, index)
+    })
+    throw error
   }
-  for (const index of wanted) await builds.get(index.id)
+  for (const index of wanted) {
+    const build = builds.get(index.id)
+    if (build) await inTime(build, command.deadline)
+  }
   return {
     numIndexesBefore: before,
     numIndexesAfter: before + made.length,

@@ -9,6 +9,7 @@ import { Raw } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
 import { collectionOf, docField, flagField, hintField, refuseCollation } from './command.js'
 import type { Command, CommandSpec, Engine } from './command.js'
+import { checkDeadline } from './generic.js'
 import { evaluate, firstMatch, letField, select } from './query.js'
 import {
   checkFields,
@@ -100,7 +101,7 @@ function statementOf(store: Store, command: Command, collection: string, spec: D
     const targets: Targets = resume
       ? { records: resume as number[], read: [] }
       : entry
-        ? matching(store, entry, filter, hint)
+        ? matching(store, entry, filter, hint, command.deadline)
         : { records: [], read: [] }
     if (targets.records.length === 0 && resume === undefined && upserts) return insertIt()
     return entry ? updateMany(store, entry, targets, filter, updater, until) : { n: 0, modified: 0 }
@@ -110,14 +111,23 @@ function statementOf(store: Store, command: Command, collection: string, spec: D
 /** The records to update, and what the first of them were read as in this very transaction. */
 type Targets = { records: number[]; read: Buffer[] }
 
-function matching(store: Store, entry: CollectionEntry, filter: Filter, hint: string | Doc | null): Targets {
+/** @throws MongoError 50 when the time is up before the first is changed */
+function matching(
+  store: Store,
+  entry: CollectionEntry,
+  filter: Filter,
+  hint: string | Doc | null,
+  deadline: number
+): Targets {
   const records: number[] = []
   const read: Buffer[] = []
   for (const found of select(store, entry, { filter, hint, order: null, skip: 0, limit: 0, pauses: false }).matches) {
     if (typeof found === 'symbol') continue
     records.push(found.record)
+    if (records.length % 256 === 0) checkDeadline(deadline)
     if (read.length < READ_AT_ONCE) read.push(found.raw)
   }
+  checkDeadline(deadline)
   return { records, read }
 }
 

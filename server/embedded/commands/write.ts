@@ -16,7 +16,7 @@ import { Raw } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
 import { docsField, flagField } from './command.js'
 import type { Command } from './command.js'
-import { checkDeadline } from './generic.js'
+import { checkDeadline, TIME_LIMIT } from './generic.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
 const SLICE_MS = 20
@@ -76,7 +76,7 @@ export async function runStatements(
   const durable: Promise<void>[] = []
   while (position.at < statements.length) {
     const from = position
-    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from))
+    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, deadline))
     const { next, done } = value
     position = next
     durable.push(flushed)
@@ -91,8 +91,13 @@ export async function runStatements(
   return total
 }
 
-function runSome(statements: (Statement | MongoError)[], ordered: boolean, from: { at: number; resume: unknown }) {
-  const until = performance.now() + SLICE_MS
+function runSome(
+  statements: (Statement | MongoError)[],
+  ordered: boolean,
+  from: { at: number; resume: unknown },
+  deadline: number
+) {
+  const until = Math.min(performance.now() + SLICE_MS, deadline)
   const done: Outcome = { n: 0, modified: 0, upserted: [], errors: [] }
   let { at, resume } = from
   while (at < statements.length) {
@@ -107,6 +112,7 @@ function runSome(statements: (Statement | MongoError)[], ordered: boolean, from:
       if (resume !== undefined) break
     } catch (error) {
       if (!(error instanceof MongoError)) throw error
+      if (error.code === TIME_LIMIT) break // ends the command, not this statement alone
       done.errors.push({ index: at, error })
       resume = undefined
       if (ordered) {

@@ -110,3 +110,74 @@ t.test('$bucket takes constants of one type', async (t) => {
   t.throws(() => bucket([1, 5], { default: { $add: ['$n', 1] } }), { code: 40195 })
   t.same(bucket([{ $add: [0, 1] }, 5, { $literal: 9 }], { default: 'other' }), [])
 })
+
+t.test('a pipeline that makes much of little gives others a turn', (t) => {
+  const context: AggregateContext = { now: new Date(0), memoryLimit: 200 * MB, random: () => 0.5, foreign: () => [] }
+  const one = fromPlain({ _id: 1, x: Array.from({ length: 100_000 }, (_, i) => i) })
+  for (const stages of [
+    [{ $unwind: '$x' }, { $match: { x: -1 } }],
+    [{ $unwind: '$x' }, { $group: { _id: '$x' } }, { $match: { _id: -1 } }],
+    [{ $facet: { a: [{ $unwind: '$x' }, { $match: { x: -1 } }] } }]
+  ]) {
+    const compiled = compilePipeline(stages.map(fromPlain), context)
+    let pauses = 0
+    for (const doc of compiled.run([one])) if (doc === PAUSE) pauses++
+    t.ok(pauses > 2, `${JSON.stringify(stages)}: ${pauses}`)
+  }
+  t.end()
+})
+
+t.test('maxTimeMS ends what takes long, wherever it is', { timeout: 60_000 }, async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.insertOne({ _id: 0, x: Array.from({ length: 200_000 }, (_, i) => i) })
+  const slow = [{ $unwind: '$x' }, { $group: { _id: '$x' } }, { $sort: { _id: 1 } }]
+  const range = [
+    { $set: { y: { $map: { input: { $range: [0, 200_000] }, in: { $add: ['$$this', 1] } } } } },
+    { $unset: 'y' }
+  ]
+  for (const pipeline of [slow, range, [{ $facet: { a: slow, b: [{ $count: 'n' }] } }], [...slow, { $out: 'other' }]])
+    t.equal((await refusal(rows.aggregate(pipeline, { maxTimeMS: 5 }).toArray())).code, 50, JSON.stringify(pipeline))
+  t.same(await db.listCollections({ name: /other|tmp/ }).toArray(), [], 'and $out leaves nothing')
+
+  await rows.deleteMany({})
+  await rows.insertMany(Array.from({ length: 20_000 }, (_, _id) => ({ _id, a: _id, b: _id, c: 1 })))
+  const update = { update: 'rows', updates: [{ q: {}, u: [{ $set: { c: 2 } }], multi: true }], maxTimeMS: 2 }
+  t.equal((await refusal(db.command(update))).code, 50)
+  t.ok((await rows.countDocuments({ c: 1 })) > 0, 'an update of many stops at it')
+
+  const indexes = [
+    { key: { a: 1 }, name: 'a' },
+    { key: { b: 1 }, name: 'b' }
+  ]
+  t.equal((await refusal(db.command({ createIndexes: 'rows', indexes, maxTimeMS: 8 }))).code, 50)
+  t.same(
+    (await rows.indexes()).map(({ name }) => name),
+    ['_id_']
+  )
+  t.same(await rows.createIndexes(indexes as any), ['a', 'b'], 'and are built when there is time')
+  t.equal(await rows.countDocuments({ b: { $gte: 10 } }, { hint: 'b' }), 19_990)
+})
+
+t.test('an index that cannot be built takes those asked for with it back', async (t) => {
+  const { db } = await withStore(t)
+  const rows = db.collection<any>('rows')
+  await rows.insertMany([
+    { _id: 1, a: 1, b: 1 },
+    { _id: 2, a: 1, b: 2 }
+  ])
+  const indexes = [
+    { key: { b: 1 }, name: 'b' },
+    { key: { a: 1 }, name: 'a', unique: true },
+    { key: { c: 1 }, name: 'c' }
+  ]
+  t.equal((await refusal(db.command({ createIndexes: 'rows', indexes }))).code, 11000)
+  t.same(
+    (await rows.indexes()).map(({ name }) => name),
+    ['_id_']
+  )
+  t.match(await db.command({ createIndexes: 'rows', indexes: [indexes[2]] }), {
+    numIndexesBefore: 1,
+    numIndexesAfter: 2
+  })
+})

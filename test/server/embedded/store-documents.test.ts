@@ -23,6 +23,28 @@ t.test('documents', async (t) => {
     }
   })
 
+  t.test('are found by a pattern that would backtrack for ever, and the store goes on', async (t) => {
+    const texts = db.collection<any>('texts')
+    await texts.insertOne({ s: `${'a'.repeat(40)}!` })
+    const began = performance.now()
+    t.same(await texts.find({ s: /^(a+)+$/ }).toArray(), [])
+    t.equal(await texts.countDocuments({ s: /^(A+)+!$/i }), 1)
+    t.equal((await refusal(texts.findOne({ s: { $regex: '^(?=a)(a+)+$' } }))).code, 51091)
+    t.match(await db.command({ ping: 1 }), { ok: 1 })
+    t.ok(performance.now() - began < 1000)
+  })
+
+  t.test('take and lose many elements at once', async (t) => {
+    const lists = db.collection<any>('lists')
+    const many = Array.from({ length: 20_000 }, (_, n) => n)
+    const few = Array.from({ length: 4_000 }, (_, n) => n + 18_000)
+    await lists.insertOne({ _id: 1, list: many })
+    await lists.updateOne({ _id: 1 }, { $addToSet: { list: { $each: [...few, 'x', 'x', Long.fromNumber(5)] } } })
+    t.equal((await lists.findOne({ _id: 1 })).list.length, 22_001)
+    await lists.updateOne({ _id: 1 }, { $pullAll: { list: [...few, 'x'] } as any })
+    t.same((await lists.findOne({ _id: 1 })).list.length, 18_000)
+  })
+
   t.test('keep their types and the order of their fields', async (t) => {
     const { insertedId } = await things.insertOne({
       z: Long.fromString('9007199254740993'),
