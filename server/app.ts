@@ -138,8 +138,9 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
 
   /** WeChat refuses the account's secret or this server's address, or takes them again: whoever looks is told. */
   async function noteLogin(accountId: string, failure: AppError | null): Promise<void> {
+    const { connectedBy, functions } = await accounts.get(accountId)
+    if (connectedBy === 'qr') return // what its administrator granted says more
     if (failure === null) return void (await verify(accountId))
-    const { functions } = await accounts.get(accountId)
     await accounts.settle(accountId, { state: 'disabled', disabledReason: failure.message, functions })
   }
 
@@ -165,9 +166,15 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
   const audiences = createAudiences({ db, clock, people, events, credentials, templates })
   const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
   const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
-  platforms.authorizations.onChange(async (account, changed) => {
-    if (changed) await tokenCentre.forget(account.id)
-    await messages.halt(account.id, account.paused)
+  // One after another, each by what stands then: an older piece of news must not stop what a newer one let go on.
+  let told: Promise<void> = Promise.resolve()
+  platforms.authorizations.onChange((account, changed) => {
+    const tell = async () => {
+      if (changed) await tokenCentre.forget(account.id)
+      const { paused } = await accounts.get(account.id)
+      await messages.halt(account.id, paused)
+    }
+    return (told = told.then(tell, tell))
   })
   const platformPushes = createPlatformPushes({ clock, sealer, platforms, events })
   const receipts = createReceipts({ db, clock, sealer, people, messages })

@@ -28,7 +28,8 @@ export async function liveApp(t: { teardown(fn: () => Promise<void>): void }) {
     log: silentLog(),
     sealer: createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 3) }], hash: Buffer.alloc(32, 4) }),
     random: () => 0.5,
-    lockLifetimeMs: 2000,
+    // Agenda loses a job whose lock lapses before it was started; a busy machine takes seconds for its first answers.
+    lockLifetimeMs: 10_000,
     works: true,
     serves: true
   })
