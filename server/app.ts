@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Connection } from 'mongoose'
 import type { Dispatcher } from 'undici'
-import { createAccounts } from './accounts/accounts.js'
+import { createAccounts, type Account } from './accounts/accounts.js'
+import { targetOf } from './accounts/target.js'
 import { accountRoutes } from './accounts/routes.js'
 import { createVerify } from './accounts/verify.js'
 import { createAudiences } from './audiences/audiences.js'
@@ -57,6 +58,7 @@ import { VERSION } from './version.js'
 import { createTokenCentre } from './wechat/access-token.js'
 import { createWechatApi } from './wechat/api.js'
 import { createWechatClient } from './wechat/client.js'
+import { bySecret } from './wechat/token-calls.js'
 import { tokenRoutes } from './wechat/routes.js'
 
 export type AppParts = {
@@ -118,14 +120,16 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     apiBase: config.apiBase,
     publicUrl: config.publicUrl
   })
-  // What needs a secret goes through the platform for accounts that gave us none.
-  const secretless = platforms.client
+  // Two things take an app secret, tokens and logins: for accounts that gave us none, the platform sees to both.
+  const withSecret = bySecret({ client, secretOf: accounts.secretOf })
   const tokenCentre = createTokenCentre({
     db,
     clock,
-    client: secretless,
     seal: sealer,
-    secretOf: accounts.secretOf,
+    fetcher: async (target) => {
+      const { connectedBy, appId } = await accounts.get(target.accountId)
+      return connectedBy === 'qr' ? () => platforms.authorizations.nextToken(appId) : withSecret(target)
+    },
     random,
     log,
     notice: (accountId, failure) =>
@@ -133,7 +137,11 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
         log.warn({ err: error, accountId }, 'what WeChat says to the account could not be noted')
       )
   })
-  const wechat = createWechatApi({ client: secretless, tokens: tokenCentre })
+  const wechat = createWechatApi({ client, tokens: tokenCentre })
+  const logIn = async (account: Account, code: string) =>
+    account.connectedBy === 'qr'
+      ? platforms.authorizations.session(account.appId, code)
+      : wechat.login.jscode2session(targetOf(account), await accounts.secretOf(account.id), code)
   const verify = createVerify({ accounts, wechat, look: platforms.authorizations.look })
 
   /** WeChat refuses the account's secret or this server's address, or takes them again: whoever looks is told. */
@@ -198,15 +206,12 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     people,
     events,
     receipts,
-    credentials: {
-      mint: credentials.mint,
-      burnWithdrawn: (which) => credentials.holds.burnGrants({ ...which, why: 'withdrawn' })
-    },
+    credentials,
     platformKeys: platforms.keys,
     grantTypeOf: templates.grantTypeOf,
     learnLater: followers.learnLater
   })
-  const capture = createCapture({ clock, accounts, people, credentials, events, messages, tokens, wechat })
+  const capture = createCapture({ clock, accounts, people, credentials, events, messages, tokens, logIn })
 
   return {
     jobs,

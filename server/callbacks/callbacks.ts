@@ -17,7 +17,7 @@ export type CallbackParts = {
   people: People
   events: Pick<Events, 'intake' | 'consume'>
   /** Token and key of the third-party platform: WeChat seals with them what it pushes for accounts connected by QR. */
-  platformKeys?: () => Promise<CallbackKeys>
+  platformKeys: () => Promise<CallbackKeys>
 } & Pick<PushEffects, 'receipts' | 'credentials' | 'grantTypeOf' | 'learnLater'>
 
 /** How often the account's "last push received" is brought up to date. */
@@ -30,7 +30,7 @@ export function createCallbacks(parts: CallbackParts) {
 
   /** @throws NotAllowed where no token was ever set */
   async function keysOf(account: Account): Promise<CallbackKeys> {
-    if (account.connectedBy === 'qr' && parts.platformKeys !== undefined) return parts.platformKeys()
+    if (account.connectedBy === 'qr') return parts.platformKeys()
     const { token, mode } = account.callback
     if (token === null) throw new NotAllowed('this account takes no pushes', { code: 'callback.bad-signature' })
     const aesKey = mode === 'plain' ? null : await accounts.aesKeyOf(account.id)

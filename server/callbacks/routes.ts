@@ -3,8 +3,8 @@ import { z } from 'zod'
 import type { PushQuery } from '../wechat/callback.js'
 import type { Callbacks } from './callbacks.js'
 
-/** What the third-party platform itself is pushed: tickets, and who authorised it or no longer does. */
-type PlatformPushes = {
+/** Who is pushed to at one address. */
+type Pushed = {
   handshake(query: PushQuery): Promise<string>
   receive(query: PushQuery, body: string, contentType: string): Promise<'stored' | 'duplicate'>
 }
@@ -24,8 +24,11 @@ const querystring = z.object({
   echostr: text
 })
 
-/** Where WeChat pushes to. No token of ours guards it: each request carries WeChat's own signature. */
-export const callbackRoutes: FastifyPluginAsyncZod<{ callbacks: Callbacks; platform?: PlatformPushes }> = async (
+/**
+ * Where WeChat pushes to: an address for each account, and one for what the third-party platform itself is told (tickets,
+ * who authorised it or no longer does). No token of ours guards them: each request carries WeChat's own signature.
+ */
+export const callbackRoutes: FastifyPluginAsyncZod<{ callbacks: Callbacks; platform: Pushed }> = async (
   app,
   { callbacks, platform }
 ) => {
@@ -35,47 +38,31 @@ export const callbackRoutes: FastifyPluginAsyncZod<{ callbacks: Callbacks; platf
     done(null, body)
   )
 
-  app.get(
-    '/callback/:appId',
-    { config: { public: true }, schema: { params, querystring, hide: true } },
-    async (request, reply) => {
-      const echo = await callbacks.handshake(request.params.appId, given(request.query))
+  function address(url: string, params: z.ZodType<{ appId?: string }>, pushed: (appId: string) => Pushed): void {
+    const config = { public: true }
+    app.get(url, { config, schema: { params, querystring, hide: true } }, async (request, reply) => {
+      const echo = await pushed(request.params.appId ?? '').handshake(given(request.query))
       return reply.type('text/plain; charset=utf-8').send(echo)
-    }
-  )
+    })
+    app.post(
+      url,
+      { config, bodyLimit: BODY_LIMIT, schema: { params, querystring, hide: true } },
+      async (request, reply) => {
+        const body = typeof request.body === 'string' ? request.body : ''
+        const { appId = '' } = request.params
+        const type = request.headers['content-type'] ?? ''
+        const verdict = await pushed(appId).receive(given(request.query), body, type)
+        request.log.debug({ url, appId, verdict }, 'a push was received')
+        return reply.type('text/plain; charset=utf-8').send('success')
+      }
+    )
+  }
 
-  app.post(
-    '/callback/:appId',
-    { config: { public: true }, bodyLimit: BODY_LIMIT, schema: { params, querystring, hide: true } },
-    async (request, reply) => {
-      const body = typeof request.body === 'string' ? request.body : ''
-      const { appId } = request.params
-      const verdict = await callbacks.receive(appId, given(request.query), body, request.headers['content-type'] ?? '')
-      request.log.debug({ appId, verdict }, 'a push was received')
-      return reply.type('text/plain; charset=utf-8').send('success')
-    }
-  )
-
-  if (platform === undefined) return
-  app.get(
-    '/platform/callback',
-    { config: { public: true }, schema: { querystring, hide: true } },
-    async (request, reply) => {
-      const echo = await platform.handshake(given(request.query))
-      return reply.type('text/plain; charset=utf-8').send(echo)
-    }
-  )
-
-  app.post(
-    '/platform/callback',
-    { config: { public: true }, bodyLimit: BODY_LIMIT, schema: { querystring, hide: true } },
-    async (request, reply) => {
-      const body = typeof request.body === 'string' ? request.body : ''
-      const verdict = await platform.receive(given(request.query), body, request.headers['content-type'] ?? '')
-      request.log.debug({ verdict }, 'a push to the platform was received')
-      return reply.type('text/plain; charset=utf-8').send('success')
-    }
-  )
+  address('/callback/:appId', params, (appId) => ({
+    handshake: (query) => callbacks.handshake(appId, query),
+    receive: (query, body, type) => callbacks.receive(appId, query, body, type)
+  }))
+  address('/platform/callback', z.object({}), () => platform)
 }
 
 /** Only what was there. */

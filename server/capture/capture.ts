@@ -8,9 +8,9 @@ import type { Credentials } from '../credentials/credentials.js'
 import type { EventInput, Events } from '../events/events.js'
 import type { Messages } from '../messages/messages.js'
 import type { People } from '../people/people.js'
-import type { WechatApi } from '../wechat/api.js'
-import { failureOf } from '../wechat/expect-ok.js'
-import { targetOf } from '../accounts/target.js'
+import type { SessionBody } from '../wechat/api.js'
+import type { WechatResult } from '../wechat/client.js'
+import { expectOk } from '../wechat/expect-ok.js'
 import type {
   CaptureBatch,
   CaptureEvents,
@@ -37,9 +37,10 @@ export function createCapture(parts: {
   events: Events
   messages: Messages
   tokens: Tokens
-  wechat: WechatApi
+  /** Trades a wx.login code in at WeChat. */
+  logIn: (account: Account, code: string) => Promise<WechatResult<SessionBody>>
 }) {
-  const { clock, accounts, people, credentials, events, tokens, wechat } = parts
+  const { clock, accounts, people, credentials, events, tokens } = parts
 
   async function settingsOf(account: Account): Promise<z.infer<typeof CaptureSettings>> {
     const off = (source: 'form' | 'payment' | 'grant') => account.sources[source]?.enabled === false
@@ -64,15 +65,15 @@ export function createCapture(parts: {
           errors: [{ pointer: '/appId', code: 'account.kind', message: 'the appId of a mini-program is needed' }]
         })
       }
-      const result = await wechat.login.jscode2session(targetOf(account), await accounts.secretOf(account.id), code)
+      const result = await parts.logIn(account, code)
       if (result.kind === 'answer' && BAD_CODES.has(result.errcode)) {
         throw new NotAuthenticated('WeChat does not take this login code: it is used, expired or of another app', {
           code: 'capture.bad-code',
           facts: { errcode: result.errcode }
         })
       }
-      if (result.kind !== 'answer' || result.errcode !== 0) throw failureOf(result)
-      const recipient = await people.recipient(account.id, result.body.openid, { unionId: result.body.unionid })
+      const { openid, unionid } = expectOk(result)
+      const recipient = await people.recipient(account.id, openid, { unionId: unionid })
       const minted = tokens.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
       return { ...minted, settings: await settingsOf(account) }
     },

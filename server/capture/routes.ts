@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { mayUseAccount } from '../platform/auth.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import {
   CaptureBatch,
@@ -37,8 +37,7 @@ export const captureRoutes: FastifyPluginAsyncZod<{ capture: Capture; accounts: 
       schema: { body: CaptureSessionMint, response: { 200: CaptureSessionMinted }, tags }
     },
     async (request) => {
-      const account = await accounts.get(request.body.accountId)
-      mayUseAccount(request.caller, account.id)
+      const account = await accountFor(accounts, request.caller, request.body.accountId)
       return capture.mint(account, request.body.openId)
     }
   )

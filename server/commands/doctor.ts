@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAccounts } from '../accounts/accounts.js'
 import { createVerify } from '../accounts/verify.js'
@@ -7,9 +6,11 @@ import { createClock } from '../platform/clock.js'
 import { silentLog } from '../platform/log.js'
 import { withoutPassword } from '../platform/mongo.js'
 import { createTokenCentre } from '../wechat/access-token.js'
+import { bySecret } from '../wechat/token-calls.js'
 import { createWechatApi } from '../wechat/api.js'
 import { createWechatClient } from '../wechat/client.js'
 import { readArguments, type Command, type Io } from './command.js'
+import { mustBePrivate } from './data-dir.js'
 import { openGround, type Ground } from './ground.js'
 
 /** The oldest node this runs on, as package.json says. */
@@ -92,10 +93,7 @@ async function keysFit(config: Config, { db, sealer }: Ground): Promise<[null, s
   }
   if (config.keys !== null) return [null, 'from HONGYAN_KEYS']
   const path = join(config.dataDir, 'keys.json')
-  const { mode } = await stat(path)
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    throw new Error(`${path} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`)
-  }
+  await mustBePrivate(path)
   return [null, `${path}; keep a copy of it apart from the data: without it nothing sealed can be read`]
 }
 
@@ -117,9 +115,8 @@ async function lookAtAccounts(
   const tokens = createTokenCentre({
     db,
     clock,
-    client,
+    fetcher: bySecret({ client, secretOf: accounts.secretOf }),
     seal: sealer,
-    secretOf: accounts.secretOf,
     random: Math.random
   })
   const verify = createVerify({ accounts, wechat: createWechatApi({ client, tokens }) })

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { accountsOf, mayUseAccount } from '../platform/auth.js'
+import { accountsOf } from '../platform/auth.js'
 import { NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import type { Sealer } from '../platform/sealing.js'
+import { accountFor } from '../accounts/access.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import {
   CredentialConfirm,
@@ -61,12 +62,6 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
   const write = app.requireCaller({ scope: 'credentials:write' })
   const tags = ['credentials']
 
-  async function accountFor(caller: Parameters<typeof mayUseAccount>[0], id: string): Promise<Account> {
-    const account = await accounts.get(id)
-    mayUseAccount(caller, account.id)
-    return account
-  }
-
   function view(row: CredentialRow): z.output<typeof CredentialView> {
     return {
       id: row._id,
@@ -94,7 +89,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     '/v1/credentials',
     { onRequest: write, schema: { body: CredentialsPost, response: { 202: Verdicts }, tags } },
     async (request, reply) => {
-      const account = await accountFor(request.caller, request.body.accountId)
+      const account = await accountFor(accounts, request.caller, request.body.accountId)
       return reply.code(202).send({ items: await keepFor(account, request.body) })
     }
   )
@@ -106,7 +101,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
       schema: { body: CredentialConfirm, response: { 200: z.object({ activated: z.int() }) }, tags }
     },
     async (request) => {
-      const account = await accountFor(request.caller, request.body.accountId)
+      const account = await accountFor(accounts, request.caller, request.body.accountId)
       return { activated: await credentials.confirm(account, request.body) }
     }
   )
@@ -116,7 +111,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     { onRequest: read, schema: { querystring: ListQuery, response: { 200: pageOf(CredentialView) }, tags } },
     async (request) => {
       const { query } = request
-      const account = await accountFor(request.caller, query.accountId)
+      const account = await accountFor(accounts, request.caller, query.accountId)
       const before = query['expiresAt[lt]']
       const filter = {
         accountId: account.id,
@@ -145,7 +140,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
       }
     },
     async (request) => {
-      const account = await accountFor(request.caller, request.query.accountId)
+      const account = await accountFor(accounts, request.caller, request.query.accountId)
       const groups = await credentials.stats(account.id, request.query.groupBy ?? ['source'])
       return { groups, verdicts: await credentials.verdicts(account.id) } as z.output<typeof Stats>
     }
@@ -162,7 +157,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
       }
     },
     async (request) => {
-      const account = await accountFor(request.caller, request.query.accountId)
+      const account = await accountFor(accounts, request.caller, request.query.accountId)
       return { days: await credentials.forecast(account.id, request.query.days) }
     }
   )

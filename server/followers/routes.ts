@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { OperationView } from '../../shared/operation.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Operations } from '../operations/operations.js'
-import { mayUseAccount } from '../platform/auth.js'
 import type { Followers } from './followers.js'
 
 /** Bringing a service account's followers over. */
@@ -23,8 +23,7 @@ export const followerRoutes: FastifyPluginAsyncZod<{
       }
     },
     async (request, reply) => {
-      const account = await accounts.get(request.params.id)
-      mayUseAccount(request.caller, account.id)
+      const account = await accountFor(accounts, request.caller, request.params.id)
       const { operationId, location } = await followers.startSync(account.id, { full: request.body?.full ?? false })
       const { accountId: _accountId, ...operation } = await operations.get(operationId)
       return reply.code(202).header('location', location).send(operation)

@@ -17,6 +17,7 @@ import {
 } from '../../shared/message.js'
 import { Instant } from '../../shared/instant.js'
 import { pageOf, PageQuery, wordList } from '../../shared/page.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Direct } from './direct.js'
 import type { Messages } from './messages.js'
@@ -104,8 +105,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
   }): Promise<Record<string, unknown>> {
     const { accountId, ...query } = request.query
     if (accountId === undefined) return filterOf(query, accountsOf(request.caller))
-    const account = await accounts.get(accountId)
-    mayUseAccount(request.caller, account.id)
+    const account = await accountFor(accounts, request.caller, accountId)
     return filterOf({ ...query, accountId: account.id }, null)
   }
 
@@ -118,8 +118,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     },
     async (request, reply) => {
       const { accountId, ...body } = request.body
-      const account = await accounts.get(accountId)
-      mayUseAccount(request.caller, account.id)
+      const account = await accountFor(accounts, request.caller, accountId)
       const { posted, replayed } = await direct.post(callerId(request), account, request.idempotencyKey!, body)
       if (replayed) reply.header('idempotent-replayed', 'true')
       return reply.code(202).send(posted)
@@ -130,8 +129,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     '/v1/messages/batch',
     { onRequest: send, schema: { body: MessageBatchPost, response: { 202: MessageBatchPosted }, tags: ['messages'] } },
     async (request, reply) => {
-      const account = await accounts.get(request.body.accountId)
-      mayUseAccount(request.caller, account.id)
+      const account = await accountFor(accounts, request.caller, request.body.accountId)
       const items: z.infer<typeof MessageBatchPosted>['items'] = []
       for (const { id, ...body } of request.body.items) {
         try {
@@ -185,10 +183,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     }
   )
 
-  async function mine(request: {
-    caller: Parameters<typeof mayUseAccount>[0]
-    params: { id: string }
-  }): Promise<MessageRow> {
+  async function mine(request: { caller: Caller; params: { id: string } }): Promise<MessageRow> {
     const row = await messages.get(request.params.id)
     mayUseAccount(request.caller, row.accountId)
     return row
@@ -218,8 +213,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
       schema: { body: MessageCancelPost, response: { 200: z.object({ cancelled: z.int() }) }, tags: ['messages'] }
     },
     async (request) => {
-      const account = await accounts.get(request.body.accountId)
-      mayUseAccount(request.caller, account.id)
+      const account = await accountFor(accounts, request.caller, request.body.accountId)
       return { cancelled: await messages.cancelReference(account.id, request.body.reference) }
     }
   )

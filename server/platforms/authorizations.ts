@@ -5,8 +5,8 @@ import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import type { SessionBody } from '../wechat/api.js'
 import type { WechatClient, WechatResult } from '../wechat/client.js'
-import type { AuthorizationInfo, AuthorizerInfo, ComponentApi } from '../wechat/component.js'
-import { failureOf } from '../wechat/expect-ok.js'
+import type { AuthorizationInfo, AuthorizerInfo, AuthorizerPage, ComponentApi } from '../wechat/component.js'
+import { expectOk } from '../wechat/expect-ok.js'
 import type { TokenBody } from '../wechat/token-calls.js'
 import type { ComponentToken } from './component-token.js'
 import type { Grants } from './grants.js'
@@ -70,8 +70,7 @@ export function createAuthorizations(parts: {
     const askedAt = clock.now()
     const result = await token.with((platform, own) => api.queryAuth(platform, own, code))
     if (result.kind === 'answer' && CODE_SPENT.has(result.errcode)) return null
-    if (result.kind !== 'answer' || result.errcode !== 0) throw failureOf(result)
-    const { authorizer_appid: appId, authorizer_refresh_token: refreshToken } = result.body.authorization_info
+    const { authorizer_appid: appId, authorizer_refresh_token: refreshToken } = expectOk(result).authorization_info
     await putAway(appId, refreshToken, askedAt)
     return appId
   }
@@ -95,8 +94,7 @@ export function createAuthorizations(parts: {
       await withdraw(appId, askedAt)
       return null
     }
-    if (result.kind !== 'answer' || result.errcode !== 0) throw failureOf(result)
-    const { authorizer_info: who, authorization_info: what } = result.body
+    const { authorizer_info: who, authorization_info: what } = expectOk(result)
     const { appId: platformAppId, mode, ownApiBase } = await settings.target()
     await putAway(appId, what.authorizer_refresh_token, askedAt)
     if (!(await grants.stands(appId, platformAppId, askedAt))) {
@@ -132,13 +130,12 @@ export function createAuthorizations(parts: {
   }
 
   async function listed() {
-    const all: { authorizer_appid: string; refresh_token?: string; auth_time: number }[] = []
+    const all: AuthorizerPage['list'] = []
     for (;;) {
-      const result = await token.with((platform, own) => api.authorizers(platform, own, all.length, PAGE))
-      if (result.kind !== 'answer' || result.errcode !== 0) throw failureOf(result)
-      const list = result.body.list ?? []
+      const page = expectOk(await token.with((platform, own) => api.authorizers(platform, own, all.length, PAGE)))
+      const list = page.list ?? []
       all.push(...list)
-      if (list.length === 0 || all.length >= result.body.total_count) return all
+      if (list.length === 0 || all.length >= page.total_count) return all
     }
   }
 

@@ -3,8 +3,9 @@ import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import type { Sealer } from '../platform/sealing.js'
 import { createTokenCentre } from '../wechat/access-token.js'
-import type { WechatClient, WechatResult } from '../wechat/client.js'
+import type { WechatResult } from '../wechat/client.js'
 import type { ComponentApi, WechatPlatform } from '../wechat/component.js'
+import type { TokenBody } from '../wechat/token-calls.js'
 import { withToken } from '../wechat/with-token.js'
 import type { Settings } from './settings.js'
 
@@ -32,34 +33,23 @@ export function createComponentToken({
   api: ComponentApi
   settings: Settings
 }) {
-  const fetching = {
-    async call() {
-      const [platform, secret, ticket] = [await settings.target(), await settings.secret(), await settings.ticket()]
-      const result = await api.token(platform, secret, ticket)
-      if (result.kind !== 'answer') return result
-      const { component_access_token: access_token, expires_in } = result.body
-      return { ...result, body: { access_token, expires_in } }
-    },
-    async close() {}
-  } as WechatClient
-  const centre = createTokenCentre({
-    db,
-    clock,
-    client: fetching,
-    seal: sealer,
-    secretOf: settings.secret,
-    random,
-    log
-  })
+  const centre = createTokenCentre({ db, clock, seal: sealer, random, log, fetcher: async () => getNext })
+
+  async function getNext(): Promise<WechatResult<TokenBody>> {
+    const { platform, secret, ticket } = await settings.means()
+    const result = await api.token(platform, secret, ticket)
+    if (result.kind !== 'answer') return result
+    const { component_access_token: access_token, expires_in } = result.body
+    return { ...result, body: { access_token, expires_in } }
+  }
 
   return {
     /** Makes a call with the token. @throws NoPlatform, NoTicket; UpstreamFailure when WeChat gives no token */
     async with<Body>(
       call: (platform: WechatPlatform, token: string) => Promise<WechatResult<Body>>
     ): Promise<WechatResult<Body>> {
-      const platform = await settings.target()
       // Asked here first: a centre that failed once waits before it tries again, and the ticket may come any moment.
-      await settings.ticket()
+      const { platform } = await settings.means()
       const { appId, apiBase } = platform
       const target = { accountId: ID, appId, kind: 'service', apiBase, tokenApi: 'classic' } as const
       return withToken(centre, target, (token) => call(platform, token))

@@ -11,7 +11,6 @@ import { createAuthorizations } from './authorizations.js'
 import { createComponentToken } from './component-token.js'
 import { createGrants } from './grants.js'
 import { createLinks } from './links.js'
-import { createQrClient } from './qr-client.js'
 import { createSettings } from './settings.js'
 
 /** WeChat pushes one every ten minutes; after this long without, it is asked to. */
@@ -51,8 +50,6 @@ export function createPlatforms(parts: {
     keepTicket: settings.keepTicket,
     authorizations,
     links,
-    /** For the token centre and logins: knows how to go without a secret. */
-    client: createQrClient({ client, accounts, authorizations }),
 
     async ready(): Promise<void> {
       await Promise.all([grants.ready(), links.ready()])

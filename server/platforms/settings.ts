@@ -8,6 +8,7 @@ import { mustMatch } from '../platform/etag.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { CallbackKeys } from '../wechat/callback.js'
+import type { WechatPlatform } from '../wechat/component.js'
 import { NoPlatform, NoTicket, PlatformIncomplete, PlatformSecretNeeded } from './errors.js'
 import { platformModel, type PlatformRow } from './model.js'
 
@@ -40,6 +41,13 @@ export function createSettings({
     if (found === null) throw new NoPlatform()
     return found
   }
+
+  const targetOf = ({ appId, mode, apiBase: base }: PlatformRow) => ({
+    appId,
+    mode,
+    apiBase: base ?? apiBase,
+    ownApiBase: base
+  })
 
   function view(seen: PlatformRow | null): PlatformView {
     const { sealedTicket, ticketAt } = seen ?? {}
@@ -109,22 +117,20 @@ export function createSettings({
     },
 
     /** What its calls go by. @throws NoPlatform */
-    async target() {
-      const { appId, mode, apiBase: base } = await known()
-      return { appId, mode, apiBase: base ?? apiBase, ownApiBase: base }
-    },
+    target: async () => targetOf(await known()),
 
     /** Its secret in clear. @throws NoPlatform */
     secret: async (): Promise<string> => sealer.open((await known()).sealedSecret),
 
-    /** The newest ticket. @throws NoPlatform; NoTicket when there is none or it has died */
-    async ticket(): Promise<string> {
-      const { sealedTicket, ticketAt } = await known()
+    /** All that a token of its own takes, with the newest ticket. @throws NoPlatform; NoTicket when there is none or it has died */
+    async means(): Promise<{ platform: WechatPlatform; secret: string; ticket: string }> {
+      const seen = await known()
+      const { sealedSecret, sealedTicket, ticketAt } = seen
       const now = clock.now().getTime()
       if (sealedTicket === null || ticketAt === null || ticketAt.getTime() + TICKET_LIFE_MS <= now) {
         throw new NoTicket(eventUrl)
       }
-      return sealer.open(sealedTicket)
+      return { platform: targetOf(seen), secret: sealer.open(sealedSecret), ticket: sealer.open(sealedTicket) }
     },
 
     /** Keeps a ticket unless a newer one of this platform is there. */

@@ -4,9 +4,9 @@ import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { AppError, UpstreamFailure } from '../platform/errors.js'
 import type { WechatAccount } from './account.js'
-import type { WechatClient, WechatLog } from './client.js'
+import type { WechatLog } from './client.js'
 import { expectOk } from './expect-ok.js'
-import { fetchClassicToken, fetchStableToken } from './token-calls.js'
+import { TOKEN_CALL_MS, type TokenFetcher } from './token-calls.js'
 import { createTokenRows, type TokenRow, type TokenRows } from './token-rows.js'
 
 /** A token with its number: hand the number back when WeChat refuses or takes it. */
@@ -37,10 +37,9 @@ export type TokenCentre = {
 
 export type TokenCentreParts = {
   clock: Clock
-  client: WechatClient
+  /** How tokens are got; asked under the lease alone. */
+  fetcher: TokenFetcher
   seal: { seal(text: string): string; open(sealed: string): string }
-  /** The app secret in clear; asked for only when a token is fetched. */
-  secretOf(accountId: string): Promise<string>
   /** Between 0 and 1; spreads the refreshes of many accounts. */
   random(): number
   sleep?: (ms: number) => Promise<unknown>
@@ -52,9 +51,8 @@ export type TokenCentreParts = {
   log?: WechatLog
 } & ({ db: Connection } | { rows: TokenRows })
 
-const LEASE_MS = 20_000 // > CALL_WITHIN_MS + FETCH_TIMEOUT_MS, so that a slow answer cannot meet another refresher's
 const CALL_WITHIN_MS = 5_000
-const FETCH_TIMEOUT_MS = 10_000
+const LEASE_MS = CALL_WITHIN_MS + TOKEN_CALL_MS + 5_000 // so that a slow answer cannot meet another refresher's
 const POLL_MS = 200
 const POLLS = 150 // 30 s: longer than one lease
 const REREAD_MS = 60_000
@@ -87,7 +85,7 @@ type State = {
 }
 
 export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
-  const { clock, client, seal, secretOf, random, sleep = wait, log } = parts
+  const { clock, fetcher, seal, random, sleep = wait, log } = parts
   const rows = 'rows' in parts ? parts.rows : createTokenRows(parts.db)
   const states = new Map<string, State>()
   const now = () => clock.now().getTime()
@@ -228,10 +226,10 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
   /** Fetches under the lease and stores; false when the lease was lost and the answer thrown away. */
   async function mint(account: WechatAccount, state: State, row: TokenRow, lease: string, began: number) {
     const id = account.accountId
-    const secret = await secretOf(id)
+    const fetch = await fetcher(account)
     if (clock.monotonic() - began > CALL_WITHIN_MS) return false
     let askedAt = now()
-    let body = tokenIn(await fetchToken(account, secret, false))
+    let body = tokenIn(expectOk(await fetch(false)))
 
     const old = opened(row)
     const same = account.tokenApi === 'stable' && old === body.access_token
@@ -247,7 +245,7 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       const forced = { day, n: n + 1, at: new Date(askedAt) }
       if (!(await rows.noteForced(id, lease, forced, new Date(askedAt + LEASE_MS)))) return false
       if (clock.monotonic() - again > CALL_WITHIN_MS) return false
-      body = tokenIn(await fetchToken(account, secret, true))
+      body = tokenIn(expectOk(await fetch(true)))
       if (old === body.access_token) throw await block(id, state, FORCE_APART_MS)
       log?.warn({ accountId: id, today: n + 1 }, 'stable token replaced by force')
     }
@@ -263,13 +261,6 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       // The same token again, moments before its last 5 minutes: ask again shortly.
       renewAt: new Date(isNew ? expiresAt - ahead : Math.max(expiresAt - AHEAD_MS, now() + FORCE_APART_MS))
     })
-  }
-
-  async function fetchToken(account: WechatAccount, secret: string, force: boolean) {
-    const bounded: WechatClient = { ...client, call: (r) => client.call({ ...r, timeoutMs: FETCH_TIMEOUT_MS }) }
-    return account.tokenApi === 'classic'
-      ? expectOk(await fetchClassicToken(bounded, account, secret))
-      : expectOk(await fetchStableToken(bounded, account, secret, force))
   }
 
   /** A single refusal of a token that worked a moment ago; a second one before it works again is none. */

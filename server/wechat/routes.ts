@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { Instant } from '../../shared/instant.js'
+import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import { targetOf } from '../accounts/target.js'
-import { mayUseAccount, type Caller } from '../platform/auth.js'
+import type { Caller } from '../platform/auth.js'
 import type { AccessToken, TokenCentre } from './access-token.js'
 
 const params = z.object({ id: z.string() })
@@ -17,11 +18,7 @@ export const tokenRoutes: FastifyPluginAsyncZod<{
   accounts: Pick<Accounts, 'get'>
   tokens: Pick<TokenCentre, 'current' | 'refresh'>
 }> = async (app, { accounts, tokens }) => {
-  async function allowed(caller: Caller, idOrAppId: string) {
-    const account = await accounts.get(idOrAppId)
-    mayUseAccount(caller, account.id)
-    return targetOf(account)
-  }
+  const allowed = async (caller: Caller, idOrAppId: string) => targetOf(await accountFor(accounts, caller, idOrAppId))
   const view = ({ token, expiresAt }: AccessToken) => ({ token, expiresAt })
 
   app.get(

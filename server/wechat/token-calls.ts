@@ -4,6 +4,33 @@ import type { WechatClient, WechatResult } from './client.js'
 /** What both token calls answer. */
 export type TokenBody = { access_token: string; expires_in: number }
 
+/** The longest one of them may take. */
+export const TOKEN_CALL_MS = 10_000
+
+/**
+ * Makes ready to fetch a token of an account: reads what that takes, and gives the call. With `force` a stable token is
+ * replaced though it still works.
+ */
+export type TokenFetcher = (account: WechatAccount) => Promise<(force: boolean) => Promise<WechatResult<TokenBody>>>
+
+/** Tokens by app secret; `secretOf` gives it in clear and is asked once a fetch. */
+export function bySecret({
+  client,
+  secretOf
+}: {
+  client: WechatClient
+  secretOf: (accountId: string) => Promise<string>
+}): TokenFetcher {
+  const bounded: WechatClient = { ...client, call: (r) => client.call({ ...r, timeoutMs: TOKEN_CALL_MS }) }
+  return async (account) => {
+    const secret = await secretOf(account.accountId)
+    return (force) =>
+      account.tokenApi === 'classic'
+        ? fetchClassicToken(bounded, account, secret)
+        : fetchStableToken(bounded, account, secret, force)
+  }
+}
+
 /** GET /cgi-bin/token: always a new token; the one before keeps working for up to 5 minutes. 2,000 a day. */
 export function fetchClassicToken(
   client: WechatClient,

@@ -38,11 +38,12 @@ async function room(t: Test) {
       }
     },
     credentials: { mint: async (_account, right) => note('mint')(right), burnWithdrawn: note('burn') },
+    platformKeys: rooms.platforms.keys,
     grantTypeOf: async () => wish.grantType,
     learnLater: async (_accountId, ids) => void done.push(['learn', ids])
   })
   const http = await createHttp({ log, tokenKey: Buffer.alloc(32), trustProxy: false })
-  await http.register(callbackRoutes, { callbacks })
+  await http.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })
   await http.ready()
   t.teardown(() => http.close())
 

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createTokenCentre, type TokenCentre } from '../../../server/wechat/access-token.js'
+import { bySecret } from '../../../server/wechat/token-calls.js'
 import type { WechatAccount } from '../../../server/wechat/account.js'
 import type { WechatAnswer, WechatClient, WechatResult } from '../../../server/wechat/client.js'
 import { testClock, type TestClock } from '../../support/clock.js'
@@ -69,9 +70,8 @@ function setUp(options: { rows?: ReturnType<typeof memoryTokenRows>; sleep?: (ms
       notice: (accountId, failure) => void notices.push([accountId, failure?.code ?? null, failure?.facts.ip]),
       rows,
       clock,
-      client: wechat.client,
+      fetcher: bySecret({ client: wechat.client, secretOf: async () => 's3cret' }),
       seal: { seal: (text) => `sealed:${text}`, open: (sealed) => sealed.slice('sealed:'.length) },
-      secretOf: async () => 's3cret',
       random: () => 0.5,
       sleep: options.sleep ?? (async (ms) => clock.advance(ms)),
       log
@@ -191,7 +191,7 @@ t.test('a token', async (t) => {
     const broken = createTokenCentre({
       rows,
       clock: testClock(),
-      client: wechat.client,
+      fetcher: bySecret({ client: wechat.client, secretOf: async () => 's3cret' }),
       seal: {
         seal: (text) => `new:${text}`,
         open: (sealed) => {
@@ -199,7 +199,6 @@ t.test('a token', async (t) => {
           return sealed.slice(4)
         }
       },
-      secretOf: async () => 's3cret',
       random: () => 0.5
     })
     t.match(await broken.current(classic), { token: 'token-2', gen: 2 })
@@ -384,14 +383,16 @@ t.test('the refresher', async (t) => {
     const tokens = createTokenCentre({
       rows,
       clock,
-      client: wechat.client,
       seal: { seal: (text) => text, open: (text) => text },
-      secretOf: async () => {
-        if (slow) clock.advance(5_001)
-        slow = false
-        t.equal(wechat.asked.length, 0)
-        return 's3cret'
-      },
+      fetcher: bySecret({
+        client: wechat.client,
+        secretOf: async () => {
+          if (slow) clock.advance(5_001)
+          slow = false
+          t.equal(wechat.asked.length, 0)
+          return 's3cret'
+        }
+      }),
       random: () => 0
     })
     t.match(await tokens.current(classic), { gen: 1 })

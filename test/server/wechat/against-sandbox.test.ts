@@ -3,6 +3,7 @@ import { createSandbox } from '../../../server/sandbox/sandbox.js'
 import { createSenders, msgidOf } from '../../../server/senders/senders.js'
 import type { SendInput } from '../../../server/senders/sender.js'
 import { createTokenCentre } from '../../../server/wechat/access-token.js'
+import { bySecret } from '../../../server/wechat/token-calls.js'
 import type { WechatAccount } from '../../../server/wechat/account.js'
 import { createWechatApi } from '../../../server/wechat/api.js'
 import { createWechatClient, type WechatResult } from '../../../server/wechat/client.js'
@@ -38,9 +39,8 @@ async function setUp(t: { teardown(end: () => unknown): void }) {
     const tokens = createTokenCentre({
       rows,
       clock: createClock(),
-      client,
+      fetcher: bySecret({ client, secretOf: async (appId) => SECRETS[appId]! }),
       seal: { seal: (text) => text, open: (text) => text },
-      secretOf: async (appId) => SECRETS[appId]!,
       random: () => 0.5,
       sleep: () => new Promise((done) => setImmediate(done))
     })

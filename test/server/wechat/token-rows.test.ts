@@ -5,6 +5,7 @@ import mongoose from 'mongoose'
 import t from 'tap'
 import { openEmbedded } from '../../../server/embedded/embedded.js'
 import { createTokenCentre } from '../../../server/wechat/access-token.js'
+import { bySecret } from '../../../server/wechat/token-calls.js'
 import type { WechatAccount } from '../../../server/wechat/account.js'
 import type { WechatClient } from '../../../server/wechat/client.js'
 import { createTokenRows, type TokenRows } from '../../../server/wechat/token-rows.js'
@@ -97,9 +98,8 @@ t.test('two processes on one store fetch one token between them, at first and af
     createTokenCentre({
       db: connection,
       clock,
-      client,
+      fetcher: bySecret({ client, secretOf: async () => 's3cret' }),
       seal: { seal: (text) => `sealed:${text}`, open: (sealed) => sealed.slice(7) },
-      secretOf: async () => 's3cret',
       random: () => 0.5,
       sleep: () => new Promise((done) => setTimeout(done, 5))
     })
