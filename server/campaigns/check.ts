@@ -1,15 +1,13 @@
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { AudienceSource, Audiences } from '../audiences/audiences.js'
 import type { Clock } from '../platform/clock.js'
-import { InvalidInput, NotFound } from '../platform/errors.js'
+import { InvalidInput, NotFound, type Fault } from '../platform/errors.js'
 import { createRenderer, type Shape } from '../templates/content.js'
 import type { Template, Templates } from '../templates/templates.js'
 import { templateWarnings } from '../templates/warnings.js'
 import { openFaults } from '../messages/direct.js'
 import type { CampaignRow } from './model.js'
 import { decide, firstInstant, instantsAfter } from './schedule.js'
-
-export type Fault = { pointer: string; code: string; message: string }
 
 /** What an operator is told before going online. `problems` stop it, `warnings` do not. */
 export type Check = {

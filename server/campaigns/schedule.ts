@@ -1,12 +1,11 @@
 import type { Trigger } from '../../shared/trigger.js'
 import type { CampaignView } from '../../shared/campaign.js'
-import { DAY_MS, MESSAGE_LIFE_MS, SCENE_LIFE_MS } from '../../shared/limits.js'
+import { MESSAGE_LIFE_MS, SCENE_LIFE_MS } from '../../shared/limits.js'
 
 /** A run nobody was there to start may still start this much later, unless the campaign says otherwise. */
 export const LATE_WITHIN_MS = 60 * 60_000
 /** Even `skip` forgives this much: a tick, a slow start. */
 const PUNCTUAL_MS = 60_000
-const SHANGHAI_MS = 8 * 3_600_000
 
 /** The moments a trigger fires by itself after `now`, at most `count`; none for events. */
 export function instantsAfter(trigger: Trigger, now: Date, count: number): Date[] {
@@ -29,12 +28,4 @@ export function decide(instant: Date, now: Date, missed: CampaignView['missed'])
 /** How long after its due moment a campaign's message may still go, in ms: as said, else by scene, else a day. */
 export function lifeOf(campaign: Pick<CampaignView, 'lifeMs' | 'scene'>): number {
   return campaign.lifeMs ?? (campaign.scene === undefined ? MESSAGE_LIFE_MS : SCENE_LIFE_MS[campaign.scene])
-}
-
-/** The day of Asia/Shanghai (no daylight saving since 1991) `at` falls on, and when it starts and ends. */
-export function dayOf(at: Date): { day: string; start: Date; end: Date } {
-  const number = Math.floor((at.getTime() + SHANGHAI_MS) / DAY_MS)
-  const start = new Date(number * DAY_MS - SHANGHAI_MS)
-  const day = new Date(number * DAY_MS).toISOString().slice(0, 10)
-  return { day, start, end: new Date(start.getTime() + DAY_MS) }
 }

@@ -2,7 +2,7 @@ import type { Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
-import { isDuplicateKey } from '../platform/mongo.js'
+import { ignoreDuplicate, insertNew } from '../platform/mongo.js'
 import { DAY_MS, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
 import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
 import { createHolds } from './holds.js'
@@ -162,17 +162,8 @@ export function createCredentials({
   }
 
   async function insert(made: CredentialRow[]): Promise<Set<string>> {
-    const duplicates = new Set<string>()
-    if (made.length === 0) return duplicates
-    try {
-      await rows.insertMany(made, { ordered: false })
-    } catch (error) {
-      const writeErrors = (error as { writeErrors?: { index: number; code: number }[] }).writeErrors
-      const list = writeErrors === undefined ? [] : Array.isArray(writeErrors) ? writeErrors : [writeErrors]
-      if (list.length === 0 || list.some((each) => each.code !== 11000)) throw error
-      for (const each of list) duplicates.add(made[each.index]!._id)
-    }
-    return duplicates
+    const duplicates = await insertNew(rows, made)
+    return new Set([...duplicates].map((place) => made[place]!._id))
   }
 
   /** Verdicts by source, reason and day (Asia/Shanghai): refused ones leave no other trace. */
@@ -279,9 +270,7 @@ export function createCredentials({
           { $setOnInsert: { paidAt: order.paidAt, removeAt } },
           { upsert: true }
         )
-        .catch((error: unknown) => {
-          if (!isDuplicateKey(error)) throw error // two first confirmations at once: the fact is there
-        })
+        .catch(ignoreDuplicate) // two first confirmations at once: the fact is there
       return (await activate({ accountId: account.id, orderId: order.orderId })).length
     },
 

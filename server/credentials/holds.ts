@@ -1,5 +1,6 @@
 import type { AnyBulkWriteOperation, Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
+import { groupBy } from '../platform/group.js'
 import type { CredentialRow } from './model.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
@@ -26,9 +27,7 @@ export type Held = {
   h: string
   source: Source
   sealed: string | null
-  unlimited: boolean
-  perDay: boolean
-  expiresAt: Date
+  liveAt: Date | null
 }
 export type HoldAnswer = Held | 'none' | 'busy' | { from: Date }
 
@@ -95,12 +94,7 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
         { projection: { history: 0, spentBy: 0 } }
       )
       .toArray()) as CredentialRow[]
-    const byRecipient = new Map<string, CredentialRow[]>()
-    for (const row of live.sort(inOrder)) {
-      const list = byRecipient.get(row.recipientId)
-      if (list === undefined) byRecipient.set(row.recipientId, [row])
-      else list.push(row)
-    }
+    const byRecipient = groupBy(live.sort(inOrder), (row) => row.recipientId)
     const ops: AnyBulkWriteOperation<CredentialRow>[] = []
     const chosen: { want: Want; row: CredentialRow }[] = []
     for (const want of wants) {
@@ -188,9 +182,7 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
         h: name,
         source: row.source,
         sealed: row.sealed,
-        unlimited: row.unlimited,
-        perDay: row.source === 'menu' || row.source === 'reply',
-        expiresAt: row.expiresAt
+        liveAt: row.liveAt
       })
     }
     return answers

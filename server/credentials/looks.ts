@@ -3,6 +3,7 @@ import { DAY_MS } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { Clock } from '../platform/clock.js'
+import { groupBy } from '../platform/group.js'
 import { fits, sendsOf } from './holds.js'
 import type { CredentialRow } from './model.js'
 
@@ -23,17 +24,10 @@ export function createLooks({
   clock: Clock
 }) {
   async function usableRows(accountId: string, places: Place[], now: Date): Promise<Map<string, CredentialRow[]>> {
-    const out = new Map<string, CredentialRow[]>()
-    if (places.length === 0) return out
+    if (places.length === 0) return new Map()
     const recipientIds = [...new Set(places.map((place) => place.recipientId))]
-    for (const row of await rows
-      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live', expiresAt: { $gt: now } })
-      .toArray()) {
-      const list = out.get(row.recipientId)
-      if (list === undefined) out.set(row.recipientId, [row])
-      else list.push(row)
-    }
-    return out
+    const live = rows.find({ accountId, recipientId: { $in: recipientIds }, state: 'live', expiresAt: { $gt: now } })
+    return groupBy(await live.toArray(), (row) => row.recipientId)
   }
 
   return {

@@ -1,8 +1,9 @@
 import type { Connection } from 'mongoose'
-import type { Collection, MongoBulkWriteError } from 'mongodb'
+import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Jobs } from '../platform/jobs.js'
 import type { Log } from '../platform/log.js'
+import { insertNew } from '../platform/mongo.js'
 import type { People } from '../people/people.js'
 import { DAY_MS } from '../../shared/limits.js'
 import { eventId, type EventOrigin } from './event-id.js'
@@ -229,18 +230,3 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
 }
 
 const between = (first: Date, at: Date, last: Date): Date => (at < first ? first : at > last ? last : at)
-
-/** Inserts rows; the places of those that were there before. */
-async function insertNew(rows: Collection<EventRow>, batch: EventRow[]): Promise<Set<number>> {
-  try {
-    await rows.insertMany(batch, { ordered: false })
-    return new Set()
-  } catch (error) {
-    const { writeErrors, result } = error as MongoBulkWriteError
-    const each = writeErrors === undefined ? [] : [writeErrors].flat()
-    // A duplicate is only one when the rest is known to be stored by a majority.
-    const unsure = result?.getWriteConcernError?.() !== undefined
-    if (each.length === 0 || unsure || each.some(({ code }) => code !== 11000)) throw error
-    return new Set(each.map(({ index }) => index))
-  }
-}

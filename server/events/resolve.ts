@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { EventsPost } from '../../shared/event.js'
-import { knows, type People, type Person } from '../people/people.js'
+import { knows, type People } from '../people/people.js'
 
 /** Who an item is about, or why that cannot be said. */
 export type Whose = { personId: string; recipientId: string | null } | { refused: WhoseFault }
@@ -28,9 +28,8 @@ export async function resolvePersons(
       recipients.set(openIds[i]!, { personId: recipient.personId, recipientId: recipient.id })
     })
   }
-  const external = externalIds.length === 0 ? new Map<string, string>() : await people.byExternalIds(externalIds)
-  const asked = allowed === null ? personIds : [...personIds, ...external.values()]
-  const persons = asked.length === 0 ? new Map<string, Person>() : await people.persons(asked)
+  const external = await people.byExternalIds(externalIds)
+  const persons = await people.persons(allowed === null ? personIds : [...personIds, ...external.values()])
   return items.map((item): Whose => {
     const given = [item.openId, item.personId, item.externalId].filter((id) => id !== undefined).length
     if (given !== 1) return { refused: given === 0 ? 'noPerson' : 'ambiguous' }

@@ -1,4 +1,4 @@
-import { InvalidInput } from '../platform/errors.js'
+import { InvalidInput, pointerTo } from '../platform/errors.js'
 import type { Where } from '../../shared/audience.js'
 
 /** One comparison as rules and triggers write it. */
@@ -58,7 +58,7 @@ export function checkWhere(where: Where | null | undefined, pointer: string): vo
   for (const [name, wanted] of Object.entries(where ?? {})) {
     if (typeof wanted !== 'object') continue
     for (const [op, value] of Object.entries(wanted)) {
-      checkComparison(op as Comparison, value, `${pointer}/${escaped(name)}/${op}`)
+      checkComparison(op as Comparison, value, pointer + pointerTo([name, op]))
     }
   }
 }
@@ -74,9 +74,4 @@ function ordered(op: Comparison, actual: number, wanted: number): boolean {
   if (op === 'gte') return actual >= wanted
   if (op === 'lt') return actual < wanted
   return actual <= wanted
-}
-
-/** A name inside a JSON pointer (RFC 6901). */
-function escaped(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }

@@ -1,6 +1,7 @@
 import type { Collection } from 'mongodb'
 import { DAY_MS } from '../../shared/limits.js'
 import { parseHold } from '../credentials/letting.js'
+import { duplicatesIn } from '../platform/mongo.js'
 import type { CapRow, MessageRow } from './model.js'
 
 const SHANGHAI_MS = 8 * 3_600_000
@@ -72,7 +73,7 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
     }
     if (ops.length === 0) return new Map(wants.map((want) => [want, have.get(want.key)]))
     // two first upserts of a day collide on a real server; that is not "capped": the read tells
-    await caps.bulkWrite(ops, { ordered: false }).catch(ignoreDuplicate)
+    await caps.bulkWrite(ops, { ordered: false }).catch(duplicatesIn)
     const back = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
     return new Map(wants.map((want) => [want, back.get(want.key)]))
   }
@@ -135,11 +136,3 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
   }
 }
 export type Caps = ReturnType<typeof createCaps>
-
-function ignoreDuplicate(error: unknown): void {
-  const writeErrors = (error as { writeErrors?: { code: number }[] }).writeErrors ?? []
-  const codes = Array.isArray(writeErrors)
-    ? writeErrors.map((each) => each.code)
-    : [(writeErrors as { code: number }).code]
-  if (codes.length === 0 || codes.some((code) => code !== 11000)) throw error
-}

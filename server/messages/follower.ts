@@ -1,6 +1,7 @@
 import type { AnyBulkWriteOperation, Collection, Filter } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
+import { groupBy } from '../platform/group.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import { DAY_MS } from '../../shared/limits.js'
 import type { Credentials } from '../credentials/credentials.js'
@@ -56,16 +57,6 @@ const LEAN = {
 } as const
 type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
 const COUNTER_DAYS = 400
-
-function grouped<T>(list: readonly T[], key: (each: T) => unknown): T[][] {
-  const out = new Map<unknown, T[]>()
-  for (const each of list) {
-    const alike = out.get(key(each))
-    if (alike === undefined) out.set(key(each), [each])
-    else alike.push(each)
-  }
-  return [...out.values()]
-}
 
 /** Field names of counters hold no dots. */
 const field = (name: string) => `n.${name.replaceAll('.', '_').replaceAll('$', '_')}`
@@ -177,17 +168,17 @@ export function createFollower(parts: FollowerParts) {
           }
         })
     }
-    for (const alike of grouped(rest, (entry) => `${entry.seq} ${entry.to}`)) {
+    for (const alike of groupBy(rest, (entry) => `${entry.seq} ${entry.to}`).values()) {
       const { seq, to } = alike[0]!
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq, tally: { $lt: N } }
       ops.push({ updateMany: { filter, update: { $set: { counted: to, tally: N, todo: false } } } })
     }
     // those that moved meanwhile, and what a broken batch had left over
-    for (const alike of grouped(entries, (entry) => entry.to)) {
+    for (const alike of groupBy(entries, (entry) => entry.to).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, tally: { $lt: N } }
       ops.push({ updateMany: { filter, update: { $set: { counted: alike[0]!.to, tally: N } } } })
     }
-    for (const alike of grouped(entries, (entry) => entry.seq)) {
+    for (const alike of groupBy(entries, (entry) => entry.seq).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq: alike[0]!.seq, todo: true }
       ops.push({ updateMany: { filter, update: { $set: { todo: false } } } })
     }

@@ -3,6 +3,7 @@ import type { Connection } from 'mongoose'
 import { randomToken } from '../platform/ids.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
+import { insertNew } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import { NotFound } from '../platform/errors.js'
 import type { Accounts } from '../accounts/accounts.js'
@@ -119,17 +120,10 @@ export function createMessages(parts: MessagesParts) {
   async function plan(inputs: PlanInput[]): Promise<{ planned: number; duplicates: number }> {
     if (inputs.length === 0) return { planned: 0, duplicates: 0 }
     const now = clock.now()
-    let duplicates = 0
-    try {
-      await rows.insertMany(
-        inputs.map((input) => rowOf(input, now)),
-        { ordered: false }
-      )
-    } catch (error) {
-      const faults = [(error as { writeErrors?: { code: number }[] }).writeErrors ?? []].flat()
-      if (faults.length === 0 || faults.some((fault) => fault.code !== 11000)) throw error
-      duplicates = faults.length
-    }
+    const { size: duplicates } = await insertNew(
+      rows,
+      inputs.map((input) => rowOf(input, now))
+    )
     for (const accountId of new Set(inputs.map((input) => input.accountId))) pumps.wake(accountId)
     return { planned: inputs.length - duplicates, duplicates }
   }

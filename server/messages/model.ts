@@ -8,6 +8,8 @@ import type { z } from 'zod'
 
 /** `due` of a row nobody needs to look at again. */
 export const FAR = NEVER
+/** An unknown message is given up after this, when no receipt can be expected any more. */
+export const UNKNOWN_MS = 72 * 3_600_000
 
 /** A reservation the row names. `cred` null: a service-account message that needs no credential. */
 export type RowHold = {

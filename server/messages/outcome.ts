@@ -1,5 +1,5 @@
 import type { Ready } from './ready.js'
-import { FAR, type AttemptLine } from './model.js'
+import { FAR, UNKNOWN_MS, type AttemptLine } from './model.js'
 import { FALLBACK_CODES, type Verdict } from './settle.js'
 
 /** One conditional update of a row; `overrule`: a second filter to try when an operator's opinion stood in the way. */
@@ -8,8 +8,6 @@ export type Outcome = {
   update: Record<string, unknown>
   overrule: Record<string, unknown> | null
 }
-
-const UNKNOWN_MS = 72 * 3_600_000
 
 /** M10 and M11: the update a verdict asks for. Verdict first: holds are let go by the follower, never here. Pure. */
 export function outcomeOf(

@@ -1,5 +1,6 @@
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
+import { groupBy } from '../platform/group.js'
 import type { Account } from '../accounts/accounts.js'
 import type { Credentials, Place } from '../credentials/credentials.js'
 import { fits, type Held, type Want } from '../credentials/holds.js'
@@ -168,7 +169,7 @@ export function createPrepare(parts: PrepareParts) {
         // one that waits anyway parks, so that another right wakes it sooner
         else if (answer !== 'none' && 'from' in answer && !row.waitForCredential && answer.from < row.notAfter)
           writes.delay(row, answer.from, 'credential')
-        else if (answer !== 'none' && 'credentialId' in answer) add(holdOf(answer), answer.sealed, null)
+        else if (answer !== 'none' && 'credentialId' in answer) add(holdOf(answer), answer.sealed, answer.liveAt)
         else if (!row.waitForCredential) writes.stop(row, 'skipped', 'noCredential', null)
         else {
           writes.park(row)
@@ -186,7 +187,6 @@ export function createPrepare(parts: PrepareParts) {
         else writes.delay(row, now, null) // its right ran out meanwhile: it looks for another
       }
     }
-    await addLiveTimes(credentials, account.id, ready, now)
     return { ready, parked }
   }
 
@@ -270,25 +270,10 @@ const holdOf = (held: Held): RowHold => ({ cred: held.credentialId, h: held.h, s
 
 async function optedOutRows(people: PumpPeople, mine: MessageRow[]): Promise<Set<string>> {
   const out = new Set<string>()
-  const topics = new Map<string | null, MessageRow[]>()
-  for (const row of mine) if (row.personId !== null) topics.set(row.topic, [...(topics.get(row.topic) ?? []), row])
-  for (const [topic, list] of topics) {
+  const known = mine.filter((row) => row.personId !== null)
+  for (const [topic, list] of groupBy(known, (row) => row.topic)) {
     const persons = await people.optedOut([...new Set(list.map((row) => row.personId!))], topic)
     for (const row of list) if (persons.has(row.personId!)) out.add(row._id)
   }
   return out
-}
-
-/** How long a payment has been live decides what 41028 means for it; only those rows ask. */
-async function addLiveTimes(credentials: Credentials, accountId: string, ready: Ready[], now: Date): Promise<void> {
-  const asks = ready.filter((item) => item.hold.source === 'payment' && item.liveForMs === null)
-  if (asks.length === 0) return
-  const found = await credentials.holds.values(
-    accountId,
-    asks.map((item) => item.hold.cred!)
-  )
-  for (const item of asks) {
-    const liveAt = found.get(item.hold.cred!)?.liveAt
-    item.liveForMs = liveAt == null ? null : now.getTime() - liveAt.getTime()
-  }
 }

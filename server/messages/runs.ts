@@ -1,6 +1,7 @@
 import { Schema, type Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
+import { isDuplicateKey } from '../platform/mongo.js'
 import type { Lane } from '../../shared/message.js'
 import type { Budget } from './budget.js'
 import { counterModel, type CounterRow, type MessageRow } from './model.js'
@@ -115,7 +116,7 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
         await rows.insertOne(row)
         return row
       } catch (error) {
-        if ((error as { code?: number }).code !== 11000) throw error
+        if (!isDuplicateKey(error)) throw error
         return (await rows.findOne({ _id: run.id }))!
       }
     },

@@ -1,8 +1,7 @@
 import type { AnyBulkWriteOperation, UpdateFilter } from 'mongodb'
 import type { MessageState, SkipReason } from '../../shared/message.js'
-import { FAR, type MessageRow, type RowHold } from './model.js'
+import { FAR, UNKNOWN_MS, type MessageRow, type RowHold } from './model.js'
 
-const UNKNOWN_MS = 72 * 3_600_000
 const FIRST_PARK_MS = 5_000
 const LONGEST_PARK_MS = 600_000
 /** Reasons that let a chain go on to its next template. */

@@ -5,7 +5,7 @@ import type { PageQuery } from '../../shared/page.js'
 import type { OperatorCaller } from '../platform/auth.js'
 import type { Clock } from '../platform/clock.js'
 import { newId, randomToken } from '../platform/ids.js'
-import { isDuplicateKey } from '../platform/mongo.js'
+import { ignoreDuplicate, isDuplicateKey } from '../platform/mongo.js'
 import { listPage, type Page } from '../platform/page.js'
 import type { Sealer } from '../platform/sealing.js'
 import {
@@ -109,11 +109,7 @@ export function createOperators({
     async setupCode(): Promise<string | null> {
       if ((await model.countDocuments({}, { limit: 1 })) > 0) return null
       const made = { sealed: sealer.seal(randomToken(9)), createdAt: clock.now() }
-      try {
-        await settings.updateOne({ _id: 'setup' }, { $setOnInsert: made }, { upsert: true })
-      } catch (error) {
-        if (!isDuplicateKey(error)) throw error
-      }
+      await settings.updateOne({ _id: 'setup' }, { $setOnInsert: made }, { upsert: true }).catch(ignoreDuplicate)
       const found = await settings.findById('setup').lean<{ sealed: string }>()
       return found === null ? null : sealer.open(found.sealed)
     },

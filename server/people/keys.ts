@@ -1,7 +1,8 @@
 import type { Clock } from '../platform/clock.js'
 import { newId } from '../platform/ids.js'
+import { ignoreDuplicate, insertNew } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
-import { ignoreDuplicate, type createMerger } from './merge.js'
+import type { createMerger } from './merge.js'
 import { LIVE_PERSON, type IdentityRow, type PeopleModels, type PersonRow } from './model.js'
 
 type Parts = { models: PeopleModels; clock: Clock; sealer: Sealer; merger: ReturnType<typeof createMerger> }
@@ -10,20 +11,6 @@ type Parts = { models: PeopleModels; clock: Clock; sealer: Sealer; merger: Retur
 export const BULK = 1000
 /** Rows that need more than a bulk write gives are seen to one by one, so many side by side. */
 export const AT_ONCE = 16
-
-/** Inserts what is not there yet. */
-export async function insertNew<Row extends { _id: string }>(
-  collection: { insertMany(rows: any[], options: { ordered: boolean }): Promise<unknown> },
-  rows: Row[]
-): Promise<void> {
-  if (rows.length === 0) return
-  try {
-    await collection.insertMany(rows, { ordered: false })
-  } catch (error) {
-    const failures = [(error as { writeErrors?: unknown }).writeErrors ?? error].flat()
-    for (const failure of failures) ignoreDuplicate(failure)
-  }
-}
 
 /** A person nothing is known of but what is given. */
 export function freshPerson(

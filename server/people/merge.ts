@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.js'
+import { ignoreDuplicate } from '../platform/mongo.js'
 import { takenOver, winnerOf } from './fields.js'
 import type { OptOutRow, PeopleModels, PersonRow } from './model.js'
 import { LIVE_PERSON } from './model.js'
@@ -193,7 +194,3 @@ const STRIPPED = {
 /** One record per person and topic, so that saying it twice changes nothing. */
 export const optOutId = (personId: string, topic: string | null) =>
   topic === null ? personId : `${personId}.${Buffer.from(topic).toString('base64url')}`
-
-export function ignoreDuplicate(error: unknown): void {
-  if ((error as { code?: unknown } | null)?.code !== 11000) throw error
-}

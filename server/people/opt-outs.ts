@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js'
 import { NotFound } from '../platform/errors.js'
-import { ignoreDuplicate, optOutId, type createMerger } from './merge.js'
+import { ignoreDuplicate } from '../platform/mongo.js'
+import { optOutId, type createMerger } from './merge.js'
 import { LIVE_PERSON, type OptOutRow, type PeopleModels, type PersonRow } from './model.js'
 
 const TRIES = 50

@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js'
+import { insertNew } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
-import { AT_ONCE, BULK, freshPerson, insertNew, type Keys } from './keys.js'
+import { AT_ONCE, BULK, freshPerson, type Keys } from './keys.js'
 import type { createMerger } from './merge.js'
 import { LIVE_PERSON, type PeopleModels, type PersonRow, type RecipientRow } from './model.js'
 
@@ -92,7 +93,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
       const key = unionHash(unionId)
       if (!owners.has(key) && !claims.has(key)) claims.set(key, row.personId)
     }
-    if (claims.size > 0) for (const [key, row] of await keys.claim('union', claims)) owners.set(key, row)
+    for (const [key, row] of await keys.claim('union', claims)) owners.set(key, row)
     const persons = await merger.roots(joining.map(({ row }) => row.personId))
 
     const plain: { row: RecipientRow; unionId: string; owner: PersonRow }[] = []
@@ -175,7 +176,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
       if (key !== null && !claims.has(key)) claims.set(key, person._id)
     }
     await insertNew(people, persons)
-    const claimed = claims.size === 0 ? new Map<string, PersonRow>() : await keys.claim('union', claims)
+    const claimed = await keys.claim('union', claims)
     const made = [...strangers].map(([id, met]) => {
       const key = keyOf(met)
       const known = key === null ? undefined : owners.get(key)

@@ -1,8 +1,16 @@
+/** One thing wrong with a request: where (a JSON pointer into its body), which rule it breaks, and what to say of it. */
+export type Fault = { pointer: string; code: string; message: string }
+
+/** The JSON pointer (RFC 6901) of a way into a body. */
+export function pointerTo(path: string[]): string {
+  return path.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}
+
 /** Options every error takes: stable facts for the caller, and the cause for the log. */
 export type ErrorOptions = {
   code?: string
   facts?: Record<string, unknown>
-  errors?: { pointer: string; code: string; message: string }[]
+  errors?: Fault[]
   cause?: unknown
 }
 
@@ -11,7 +19,7 @@ export abstract class AppError extends Error {
   abstract readonly status: number
   readonly code: string
   readonly facts: Record<string, unknown>
-  readonly errors: { pointer: string; code: string; message: string }[]
+  readonly errors: Fault[]
 
   constructor(fallbackCode: string, message: string, options: ErrorOptions = {}) {
     super(message, { cause: options.cause })

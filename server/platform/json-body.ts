@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { InvalidInput } from './errors.js'
-import { pointer } from './problem.js'
+import { InvalidInput, pointerTo } from './errors.js'
 
 /** No request of ours is half as deep; what recurses over a body (a schema, JSON.stringify) can rely on it. */
 const MAX_DEPTH = 64
@@ -38,9 +37,9 @@ function forbiddenPlace(text: string): string | null {
     if (typeof next.value !== 'object' || next.value === null) continue
     for (const [name, value] of Object.entries(next.value)) {
       const path = { name, above: next.path }
-      if (name === '__proto__' && !Array.isArray(next.value)) return pointer(namesOf(path))
+      if (name === '__proto__' && !Array.isArray(next.value)) return pointerTo(namesOf(path))
       if (name === 'constructor' && typeof value === 'object' && value !== null && Object.hasOwn(value, 'prototype')) {
-        return pointer(namesOf({ name: 'prototype', above: path }))
+        return pointerTo(namesOf({ name: 'prototype', above: path }))
       }
       left.push({ value, path })
     }

@@ -1,3 +1,4 @@
+import type { Collection, Document, MongoBulkWriteError, OptionalUnlessRequiredId } from 'mongodb'
 import mongoose, { type Connection, type ConnectOptions } from 'mongoose'
 import { AppError } from './errors.js'
 
@@ -48,4 +49,32 @@ export function withoutPassword(uri: string): string {
 /** Is this MongoDB's complaint about a unique index? */
 export function isDuplicateKey(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 11000
+}
+
+/** For the `catch` of one write that need not happen when the row is there already. @throws any other error, as it came */
+export function ignoreDuplicate(error: unknown): void {
+  if (!isDuplicateKey(error)) throw error
+}
+
+/**
+ * The places, in an unordered bulk write that failed, of what a unique index kept out. @throws the error itself when
+ * anything else went wrong, or when the rest is not known to be stored by a majority
+ */
+export function duplicatesIn(error: unknown): number[] {
+  const { writeErrors = [], result } = error as Partial<MongoBulkWriteError>
+  const each = [writeErrors].flat()
+  const unsure = result?.getWriteConcernError?.() !== undefined
+  if (each.length === 0 || unsure || !each.every(isDuplicateKey)) throw error
+  return each.map(({ index }) => index)
+}
+
+/** Inserts what is not there yet. @returns the places in the batch of those that were there before */
+export async function insertNew<Row extends Document>(rows: Collection<Row>, batch: Row[]): Promise<Set<number>> {
+  if (batch.length === 0) return new Set()
+  try {
+    await rows.insertMany(batch as OptionalUnlessRequiredId<Row>[], { ordered: false })
+    return new Set()
+  } catch (error) {
+    return new Set(duplicatesIn(error))
+  }
 }

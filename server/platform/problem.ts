@@ -3,10 +3,8 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
 import type { Problem } from '../../shared/problem.js'
-import { AppError, LimitReached, NotFound } from './errors.js'
+import { AppError, LimitReached, NotFound, pointerTo, type Fault } from './errors.js'
 import { languageOf, type Language } from './language.js'
-
-type Fault = { pointer: string; code: string; message: string }
 
 /** In English the names HTTP gives them. */
 const CHINESE_TITLES: Record<number, string> = {
@@ -157,9 +155,9 @@ function faultsOf(issue: Issue, language: Language, above: string[] = []): Fault
   }
   const message = language === 'zh' ? chineseMessage(issue) : issue.message
   if (issue.code === 'unrecognized_keys' && issue.keys !== undefined) {
-    return issue.keys.map((key) => ({ pointer: pointer([...path, key]), code: 'unknown_key', message }))
+    return issue.keys.map((key) => ({ pointer: pointerTo([...path, key]), code: 'unknown_key', message }))
   }
-  return [{ pointer: pointer(path), code: issue.code, message }]
+  return [{ pointer: pointerTo(path), code: issue.code, message }]
 }
 
 function chineseMessage(issue: Issue): string {
@@ -167,11 +165,6 @@ function chineseMessage(issue: Issue): string {
   if (issue.code === 'custom') return issue.message
   const text = chineseFaults(issue as never)
   return (typeof text === 'string' ? text : text?.message) ?? issue.message
-}
-
-/** A JSON pointer (RFC 6901). */
-export function pointer(path: string[]): string {
-  return path.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 }
 
 function pathOf(request: FastifyRequest): string {

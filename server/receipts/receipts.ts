@@ -1,7 +1,7 @@
 import { Schema, type Connection } from 'mongoose'
 import type { Collection, Filter } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
-import { isDuplicateKey } from '../platform/mongo.js'
+import { ignoreDuplicate } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { Jobs } from '../platform/jobs.js'
 import type { People } from '../people/people.js'
@@ -162,11 +162,7 @@ export function createReceipts({
         receivedAt: now,
         removeAt: new Date(now.getTime() + 8 * DAY_MS)
       }
-      try {
-        await rows.insertOne(row)
-      } catch (error) {
-        if (!isDuplicateKey(error)) throw error
-      }
+      await rows.insertOne(row).catch(ignoreDuplicate)
       if (receipt.verdict === 'userBlock') await people.setReach(receipt.recipientId, 'blocked', receipt.at)
       const kept = (await rows.findOne({ _id }))!
       return kept.todo ? look(kept) : kept.messageId !== null

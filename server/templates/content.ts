@@ -1,14 +1,12 @@
 import { checkValue, maxLength } from '../senders/values.js'
 import type { Content, TemplateField, TemplateKind } from '../../shared/template.js'
-import { InvalidInput } from '../platform/errors.js'
+import { InvalidInput, pointerTo, type Fault } from '../platform/errors.js'
 import { createTexts, type Limits, type Scope, type Text } from './texts.js'
 
 export type { Scope } from './texts.js'
 
 /** What checking needs to know of a template. `choices`: the values an enum field may take, by key. */
 export type Shape = { kind: TemplateKind; fields: readonly TemplateField[]; choices?: Record<string, string[]> }
-
-export type ContentFault = { pointer: string; code: string; message: string }
 
 /** The values to send, as the message row keeps them. */
 export type Data = Record<string, { value: string; color?: string }>
@@ -48,7 +46,7 @@ const OPTIONAL = new Set(['first', 'remark'])
  * What is wrong with literal content (direct sends): fields missing or unknown, values their types do not take, texts
  * that still hold `{{`. Empty: it can be sent.
  */
-export function checkContent(template: Shape, content: Content, pointer = '/content'): ContentFault[] {
+export function checkContent(template: Shape, content: Content, pointer = '/content'): Fault[] {
   const faults = checkNames(template, content, pointer)
   for (const field of template.fields) {
     const given = own(content, field.key)
@@ -66,8 +64,8 @@ export function literalData(content: Content): Data {
   return data
 }
 
-function checkNames(template: Shape, content: Content, pointer: string): ContentFault[] {
-  const faults: ContentFault[] = []
+function checkNames(template: Shape, content: Content, pointer: string): Fault[] {
+  const faults: Fault[] = []
   for (const { key, name } of template.fields) {
     if (own(content, key) !== undefined || OPTIONAL.has(key)) continue
     faults.push({
@@ -80,7 +78,7 @@ function checkNames(template: Shape, content: Content, pointer: string): Content
   for (const key of Object.keys(content)) {
     if (known.has(key)) continue
     const message = `the template has no field ${key}; it has ${[...known].join(', ')}`
-    faults.push({ pointer: `${pointer}/${escaped(key)}`, code: 'content.unknown-field', message })
+    faults.push({ pointer: pointer + pointerTo([key]), code: 'content.unknown-field', message })
   }
   return faults
 }
@@ -113,7 +111,7 @@ export function createRenderer(limits: Partial<Limits> = {}) {
   })
 
   /** All that can be known before anybody is rendered: names, Liquid's grammar, variables, literal values. */
-  function check(template: Shape, content: Content, pointer = '/content'): ContentFault[] {
+  function check(template: Shape, content: Content, pointer = '/content'): Fault[] {
     const faults = checkNames(template, content, pointer)
     for (const field of template.fields) {
       const given = own(content, field.key)
@@ -130,7 +128,7 @@ export function createRenderer(limits: Partial<Limits> = {}) {
     return faults
   }
 
-  function textFault(source: string, pointer: string): ContentFault | null {
+  function textFault(source: string, pointer: string): Fault | null {
     const text = texts.parse(source, 'plain')
     if ('fault' in text) return { pointer, code: 'content.liquid', message: text.fault }
     const stranger = text.variables.find((name) => !ROOTS.has(name.split('.', 1)[0]!))
@@ -143,7 +141,7 @@ export function createRenderer(limits: Partial<Limits> = {}) {
     check,
 
     /** What is wrong with the texts of an `open`. */
-    checkOpen(open: object, pointer = '/open'): ContentFault[] {
+    checkOpen(open: object, pointer = '/open'): Fault[] {
       return textsOf(open).flatMap(([path, source]) => textFault(source, `${pointer}/${path.join('/')}`) ?? [])
     },
 
@@ -292,7 +290,6 @@ const colorOf = (given: Content[string]) => (typeof given === 'string' ? undefin
 const itemOf = (value: string, color: string | undefined) => (color === undefined ? { value } : { value, color })
 const choicesOf = (template: Shape, key: string) =>
   template.choices === undefined ? undefined : own(template.choices, key)
-const escaped = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
 
 /** Every text inside a plain object, with the way to it. */
 function textsOf(value: object, path: string[] = []): [path: string[], text: string][] {

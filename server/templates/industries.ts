@@ -2,7 +2,8 @@ import type { Collection } from 'mongodb'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import { targetOf } from '../accounts/target.js'
 import type { Clock } from '../platform/clock.js'
-import { InvalidInput, LimitReached } from '../platform/errors.js'
+import { InvalidInput, LimitReached, type Fault } from '../platform/errors.js'
+import { SHANGHAI_MS } from '../platform/shanghai.js'
 import type { Industry as IndustryNames, WechatApi } from '../wechat/api.js'
 import { expectOk } from '../wechat/expect-ok.js'
 import type { TemplateSyncRow } from './model.js'
@@ -34,8 +35,6 @@ export const INDUSTRIES: readonly { id: string; first: string; second: string }[
     const [first = '', second = ''] = each.split(':')
     return { id: String(i + 1), first, second }
   })
-
-const SHANGHAI_MS = 8 * 3_600_000
 
 /** The industries of a service account; they decide which numbered templates it may add. */
 export function createIndustries({
@@ -97,7 +96,7 @@ export function createIndustries({
 
 /** What keeps two numbers from being a choice. */
 export function industryFaults(primary: string, secondary: string) {
-  const faults: { pointer: string; code: string; message: string }[] = []
+  const faults: Fault[] = []
   for (const [pointer, id] of [
     ['/primary', primary],
     ['/secondary', secondary]

@@ -1,4 +1,5 @@
 import { LEGACY_KEYWORDS } from '../../shared/limits.js'
+import { pointerTo } from '../platform/errors.js'
 import type { Language } from '../platform/language.js'
 import * as words from './lint-words.js'
 
@@ -306,7 +307,7 @@ function texts(
   find: (text: string) => Omit<Finding, 'pointer'>[]
 ): Finding[] {
   return Object.entries(content).flatMap(([key, text]) =>
-    find(text).map((hit) => ({ pointer: `/content/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, ...hit }))
+    find(text).map((hit) => ({ pointer: pointerTo(['content', key]), ...hit }))
   )
 }
 

@@ -1,7 +1,6 @@
 import { LEGACY_KEYWORDS, SUBSCRIBE_KEYWORDS } from '../../shared/limits.js'
 import type { TemplateCreate } from '../../shared/template.js'
-
-type Fault = { pointer: string; code: string; message: string }
+import type { Fault } from '../platform/errors.js'
 
 /** Titles of this range take no keywords (documentation of addtemplate). */
 const NEWER_TITLES = { from: 10_000_000, below: 20_000_000 }

@@ -1,10 +1,10 @@
 import type { Content } from '../../shared/template.js'
+import type { Fault } from '../platform/errors.js'
 import type { Language } from '../platform/language.js'
 import { lintTemplate, type LintProblem } from './lint.js'
 import type { Drift, TemplateRow } from './model.js'
 
 type Judged = Pick<TemplateRow, 'title' | 'fields' | 'example'>
-type Fault = { pointer: string; code: string; message: string }
 
 /**
  * What an operator should hear before sending with this template: that it changed on WeChat under them, and what the

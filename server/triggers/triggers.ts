@@ -5,13 +5,15 @@ import type { Audiences } from '../audiences/audiences.js'
 import type { CampaignRow, Campaigns } from '../campaigns/campaigns.js'
 import { orNull } from '../campaigns/check.js'
 import { snapshotOf } from '../campaigns/compose.js'
-import { dayOf, lifeOf } from '../campaigns/schedule.js'
+import { lifeOf } from '../campaigns/schedule.js'
 import { runIdOf } from '../campaigns/start.js'
 import type { EventRow, Events } from '../events/events.js'
 import { meets } from '../events/where.js'
 import type { Messages, PlanInput } from '../messages/messages.js'
 import type { People, Person, Recipient } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
+import { groupBy } from '../platform/group.js'
+import { dayOf } from '../platform/shanghai.js'
 import { reentryModel, type ReentryRow } from './model.js'
 import { letIn } from './reentry.js'
 
@@ -163,12 +165,7 @@ export function createTriggers({
   ): Promise<Happening[]> {
     const { reentry } = campaign.trigger
     if (reentry === 'each') return met
-    const byRecipient = new Map<string, Happening[]>()
-    for (const each of met) {
-      const id = recipients.get(each.event._id)?.id ?? each.person.id
-      byRecipient.set(id, [...(byRecipient.get(id) ?? []), each])
-    }
-    const groups = [...byRecipient]
+    const groups = [...groupBy(met, ({ event, person }) => recipients.get(event._id)?.id ?? person.id)]
     const admitted = new Set<Happening>()
     for (let from = 0; from < groups.length; from += AT_ONCE) {
       const part = groups.slice(from, from + AT_ONCE).map(async ([recipientId, each]) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { dayOf, decide, firstInstant, instantsAfter, lifeOf } from '../../../server/campaigns/schedule.js'
+import { decide, firstInstant, instantsAfter, lifeOf } from '../../../server/campaigns/schedule.js'
 import type { Trigger } from '../../../shared/trigger.js'
 import { openFaults } from '../../../server/messages/direct.js'
 
@@ -36,14 +36,6 @@ t.test('the life of a message', async (t) => {
   t.equal(lifeOf({}), 86_400_000, 'is a day')
   t.equal(lifeOf({ scene: 'payment' }), 60_000, 'is what its scene tolerates')
   t.equal(lifeOf({ scene: 'logistics', lifeMs: 90_000 }), 90_000, 'is what the campaign says before all')
-})
-
-t.test('a day is one of Asia/Shanghai', async (t) => {
-  const eve = dayOf(new Date('2026-03-01T15:59:59.999Z'))
-  const next = dayOf(new Date('2026-03-01T16:00:00Z'))
-  t.same([eve.day, next.day], ['2026-03-01', '2026-03-02'])
-  t.same(eve.end, next.start)
-  t.same(next.start, new Date('2026-03-01T16:00:00Z'))
 })
 
 t.test('what a card opens', async (t) => {

@@ -1,19 +1,7 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createPeople } from '../../../server/people/people.js'
-import { createSealer } from '../../../server/platform/sealing.js'
-import { testDb, testKeyring } from '../../support/build-app.js'
-import { testClock } from '../../support/clock.js'
+import { room, sealer } from './room.js'
 import { watch } from './watch.js'
-
-const sealer = createSealer(testKeyring)
-
-async function room(t: Test) {
-  const db = await testDb(t)
-  const clock = testClock('2026-03-01T00:00:00Z')
-  const people = createPeople({ db, clock, sealer })
-  await people.ready()
-  return { db, clock, people }
-}
 
 t.test('many at once, with unionids', async (t) => {
   const { db, clock, people } = await room(t)

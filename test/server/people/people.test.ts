@@ -1,21 +1,9 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createPeople, type People } from '../../../server/people/people.js'
 import { fieldUpdate, takenOver, winnerOf } from '../../../server/people/fields.js'
 import { InvalidInput, NotFound } from '../../../server/platform/errors.js'
-import { createSealer } from '../../../server/platform/sealing.js'
-import { testDb, testKeyring } from '../../support/build-app.js'
-import { testClock } from '../../support/clock.js'
+import { room, sealer } from './room.js'
 import { watch } from './watch.js'
-
-const sealer = createSealer(testKeyring)
-
-async function room(t: Test) {
-  const db = await testDb(t)
-  const clock = testClock('2026-03-01T00:00:00Z')
-  const people = createPeople({ db, clock, sealer })
-  await people.ready()
-  return { db, clock, people }
-}
 
 t.test('the rules of a merge', async (t) => {
   const none = { attributes: {}, tags: {}, setAt: { attributes: {}, tags: {} } }
@@ -254,10 +242,8 @@ t.test('who is who', async (t) => {
 })
 
 t.test('a merge may die between any two writes', async (t) => {
-  const db = await testDb(t)
-  const clock = testClock('2026-03-01T00:00:00Z')
+  const { db, clock } = await room(t)
   const dying = { after: Infinity, writes: 0 }
-  await createPeople({ db, clock, sealer }).ready()
 
   /** A room whose process dies at the n-th write: that one and all later ones never happen. */
   function mortal(after: number): People {

@@ -4,8 +4,8 @@ import { templateModels, type TemplateRow } from '../../../server/templates/mode
 import type { ReadTemplate } from '../../../server/templates/read.js'
 import { templateWarnings } from '../../../server/templates/warnings.js'
 import { buildTestApp } from '../../support/build-app.js'
+import { MINI } from './apps.js'
 
-const MINI = { appId: 'wx5b1a2c3d4e5f6001', secret: '6001a1b2c3d4e5f60718293a4b5c6d7e', name: 'mini' }
 const PICKUP = 'SandboxSubscribePickup_'.padEnd(43, '0')
 
 t.test('a change', async (t) => {

@@ -2,14 +2,7 @@ import t from 'tap'
 import { INDUSTRIES as SANDBOXS } from '../../../server/sandbox/library.js'
 import { INDUSTRIES, industryFaults, nextMonth } from '../../../server/templates/industries.js'
 import { buildTestApp } from '../../support/build-app.js'
-
-const MINI = { appId: 'wx5b1a2c3d4e5f6001', secret: '6001a1b2c3d4e5f60718293a4b5c6d7e', name: 'mini' }
-const SERVICE = {
-  kind: 'service' as const,
-  appId: 'wx5b1a2c3d4e5f6003',
-  secret: '6003a1b2c3d4e5f60718293a4b5c6d7e',
-  name: 'svc'
-}
+import { MINI, SERVICE } from './apps.js'
 
 t.test('the table is as the sandbox has it, written apart', async (t) => {
   t.same(

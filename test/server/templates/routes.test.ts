@@ -1,14 +1,7 @@
 import t from 'tap'
 import { LINT_RULES } from '../../../server/templates/lint.js'
 import { buildTestApp } from '../../support/build-app.js'
-
-const MINI = { appId: 'wx5b1a2c3d4e5f6001', secret: '6001a1b2c3d4e5f60718293a4b5c6d7e', name: 'mini' }
-const SERVICE = {
-  kind: 'service' as const,
-  appId: 'wx5b1a2c3d4e5f6003',
-  secret: '6003a1b2c3d4e5f60718293a4b5c6d7e',
-  name: 'svc'
-}
+import { MINI, SERVICE } from './apps.js'
 
 t.test('templates over REST', async (t) => {
   const { app, account, key, clock, sandbox, rooms } = await buildTestApp(t, { wechat: 'sandbox' })

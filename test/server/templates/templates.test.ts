@@ -7,24 +7,12 @@ import { cardOf } from '../../../server/templates/card.js'
 import { createTemplates } from '../../../server/templates/templates.js'
 import type { TemplateCreate } from '../../../shared/template.js'
 import { buildTestApp } from '../../support/build-app.js'
+import { MINI, SERVICE } from './apps.js'
 
-const MINI = {
-  appId: 'wx5b1a2c3d4e5f6001',
-  secret: '6001a1b2c3d4e5f60718293a4b5c6d7e',
-  name: 'mini',
-  mode: 'sandbox' as const
-}
 const VISITS = {
   appId: 'wx5b1a2c3d4e5f6002',
   secret: '6002a1b2c3d4e5f60718293a4b5c6d7e',
   name: 'visits',
-  mode: 'sandbox' as const
-}
-const SERVICE = {
-  kind: 'service' as const,
-  appId: 'wx5b1a2c3d4e5f6003',
-  secret: '6003a1b2c3d4e5f60718293a4b5c6d7e',
-  name: 'svc',
   mode: 'sandbox' as const
 }
 const PICKUP = 'SandboxSubscribePickup_'.padEnd(43, '0')
