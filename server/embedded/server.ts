@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { answer } from './commands/dispatch.js'
 import { createCursors } from './commands/cursors.js'
 import type { Engine } from './commands/command.js'
 import type { Durability } from './storage/env.js'
-import { inspectDataFile } from './storage/data-file.js'
 import { keepPrivate, prepareDirectory } from './storage/directory.js'
 import { claimDirectory, findOwner } from './storage/ownership.js'
-import { openSocket } from './storage/socket.js'
+import { listenAt, openSocket } from './storage/socket.js'
 import type { Endpoint, StoreSocket } from './storage/socket.js'
 import { openStore } from './storage/store.js'
 import { EmbeddedStoreError, explainStoreError } from './storage/store-error.js'
@@ -26,8 +24,8 @@ export type ServerOptions = {
   log: (event: string, facts: Record<string, unknown>) => void
 }
 
-/** Serves here, or another process does: then `endpoint` is where that one can be watched. */
-export type RunningServer = { uri: string; owner: boolean; endpoint: Endpoint; close(): Promise<void> }
+/** Serves here, or (`owner: false`) another process does. */
+export type RunningServer = { uri: string; owner: boolean; close(): Promise<void> }
 
 const USER = 'hongyan'
 const DATABASE = 'hongyan'
@@ -46,7 +44,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await prepareDirectory(dir)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const other = await findOwner(dir)
-    if (other !== null) return { ...other, owner: false, close: async () => {} }
+    if (other !== null) return { uri: other.uri, owner: false, close: async () => {} }
     const server = await tryToOwn(options)
     if (server) return server
     await new Promise((resolve) => setTimeout(resolve, 5 + randomBytes(1)[0] / 8))
@@ -80,13 +78,14 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
   let claim: Awaited<ReturnType<typeof claimDirectory>> = null
   let engine: Engine
   let port = 0
+  const endpoint = (): Endpoint => (socket ? { path: socket.path() } : { host: onTcp!.host, port })
   try {
     if (process.platform !== 'win32') socket = await openSocket(dir, (each) => track(each, true))
     if (onTcp) {
-      server = await listenOnTcp(onTcp, (each) => track(each, false))
+      server = await listenAt({ host: onTcp.host, port: onTcp.port }, (each) => track(each, false))
       port = (server.address() as AddressInfo).port
     }
-    claim = await claimDirectory(dir, socket ? { path: socket.path() } : { host: onTcp!.host, port }).catch((error) => {
+    claim = await claimDirectory(dir, endpoint()).catch((error) => {
       throw explainStoreError(dir, error)
     })
     if (!claim) {
@@ -94,7 +93,6 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
       return null
     }
     if (await socket?.taken()) throw new EmbeddedStoreError('store.in-use', heldUnsaid(dir, socket!.stable))
-    inspectDataFile(dir)
     const store = openStore(dir, options)
     engine = {
       store,
@@ -134,14 +132,12 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
     onTcp &&
     `mongodb://${USER}:${encodeURIComponent(password)}@${hostInUri(onTcp.host)}:${port}/${DATABASE}?authSource=admin&authMechanism=SCRAM-SHA-256&${OPTIONS}`
   const socketUri = socket && `mongodb://${encodeURIComponent(socket.stable)}/${DATABASE}?${OPTIONS}`
-  let endpoint: Endpoint = socket ? { path: socket.path() } : { host: onTcp!.host, port }
   let closing: Promise<void> | null = null
   const close = async () => {
     clearInterval(sweeping)
     clearInterval(keeping)
     await socket?.retreat().catch(() => {})
-    if (socket) endpoint = { path: socket.path() }
-    await held.leaving(endpoint).catch(() => {}) // a directory removed under our feet needs no notice
+    await held.leaving(endpoint()).catch(() => {}) // a directory removed under our feet needs no notice
     accept = (each) => each.destroy() // the socket itself stays until the store is closed: it says that we are still here
     for (const each of sockets) each.destroy()
     await withLimit(engine.store.close(), CLOSE_MS)
@@ -150,18 +146,12 @@ async function tryToOwn(options: ServerOptions): Promise<RunningServer | null> {
   }
   try {
     await socket?.publish()
-    if (socket) endpoint = { path: socket.path() }
-    await held.ready(endpoint, (socketUri ?? tcpUri) as string)
+    await held.ready(endpoint(), (socketUri ?? tcpUri) as string)
   } catch (error) {
     await close()
     throw explainStoreError(dir, error)
   }
-  return {
-    uri: (onTcp ? tcpUri : socketUri) as string,
-    owner: true,
-    endpoint,
-    close: () => (closing ??= close())
-  }
+  return { uri: (onTcp ? tcpUri : socketUri) as string, owner: true, close: () => (closing ??= close()) }
 }
 
 const heldUnsaid = (dir: string, path: string) =>
@@ -169,19 +159,6 @@ const heldUnsaid = (dir: string, path: string) =>
 
 /** IPv6 addresses stand in brackets. */
 const hostInUri = (host: string) => (host.includes(':') ? `[${host}]` : host)
-
-async function listenOnTcp(listen: Listen, accept: (socket: Socket) => void): Promise<Server> {
-  const server = createServer(accept)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: listen.host, port: listen.port }, () => {
-      server.off('error', reject)
-      server.on('error', () => {}) // a refused connection is not the end of the server
-      resolve()
-    })
-  })
-  return server
-}
 
 async function withLimit(work: Promise<void>, ms: number): Promise<void> {
   let handle: NodeJS.Timeout | undefined

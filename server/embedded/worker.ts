@@ -8,7 +8,6 @@ export type FromWorker =
   | { kind: 'ready'; uri: string; owner: boolean }
   | { kind: 'failed'; code: string | null; message: string }
   | { kind: 'log'; event: string; facts: Record<string, unknown> }
-  | { kind: 'closed' }
 
 const port = parentPort
 if (!port) throw new Error('worker.js is started by embedded.js, as a worker thread')
@@ -34,6 +33,5 @@ try {
 port.on('message', async (message) => {
   if (message !== 'close') return
   await server?.close()
-  say({ kind: 'closed' })
   port.close()
 })

@@ -181,7 +181,7 @@ class Deviation implements Accumulator {
 
 // Keeps the first n in an order; $top and $bottom see [sort key, output] pairs.
 class Best implements Accumulator {
-  private items: { key: Value[]; output: Value; bytes: number }[] = []
+  private readonly items: { key: Value[]; output: Value; bytes: number }[] = []
   constructor(
     private readonly sort: Sort,
     private readonly most: number,
@@ -197,14 +197,9 @@ class Best implements Accumulator {
     if (this.items.length > this.most * 2 + 8) this.trim()
   }
   private trim(): void {
-    if (this.items.length <= this.most) return void this.items.sort((a, b) => this.sort.compare(a.key, b.key))
     this.items.sort((a, b) => this.sort.compare(a.key, b.key))
-    const cut = this.reversed ? this.items.length - this.most : this.most
-    const [dropped, kept] = this.reversed
-      ? [this.items.slice(0, cut), this.items.slice(cut)]
-      : [this.items.slice(cut), this.items.slice(0, cut)]
-    for (const { bytes } of dropped) this.meter.add(-bytes)
-    this.items = kept
+    const extra = Math.max(0, this.items.length - this.most)
+    for (const { bytes } of this.items.splice(this.reversed ? 0 : this.most, extra)) this.meter.add(-bytes)
   }
   value(): Value {
     this.trim()
@@ -221,7 +216,7 @@ export function groupKey(value: Value | undefined): string {
   if (typeof value === 'string') return `s${value}`
   if ((Array.isArray(value) || isDoc(value)) && sizeOf(value) > LARGEST_KEYED)
     throw new MongoError(10334, 'a value to group by is larger than any document')
-  return `b${(encodeKey([value], [1]) as Buffer).toString('latin1')}`
+  return `b${encodeKey([value], [1]).toString('latin1')}`
 }
 
 const simple =

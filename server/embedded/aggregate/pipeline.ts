@@ -98,11 +98,6 @@ export function compilePipeline(stages: readonly Value[], context: AggregateCont
   }
 }
 
-/** Checks a pipeline without running it. @throws MongoError as `compilePipeline` does. */
-export function validatePipeline(stages: readonly Value[], context: AggregateContext): void {
-  compilePipeline(stages, context)
-}
-
 /**
  * How many documents the $skip and $limit at `from` will take of a $sort before them, be there stages between that turn one
  * document into one; Infinity without a $limit.

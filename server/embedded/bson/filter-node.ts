@@ -32,3 +32,20 @@ export type FilterNode =
   | { op: 'not'; child: FilterNode }
   | { op: 'elemMatch'; path: string; child: FilterNode; value: boolean }
   | { op: 'expr'; expression: Value; implied: FilterNode[] }
+
+/** Every dotted path a filter looks at, relative to the document. */
+export function pathsOf(node: FilterNode): string[] {
+  switch (node.op) {
+    case 'and':
+    case 'or':
+    case 'nor':
+      return node.children.flatMap(pathsOf)
+    case 'not':
+      return pathsOf(node.child)
+    case 'cmp':
+    case 'elemMatch':
+      return [node.path]
+    default:
+      return []
+  }
+}

@@ -32,7 +32,7 @@ function expandAll(doc: Doc, paths: readonly string[]): IndexValues {
     const seen = new Set<string>()
     const ones = paths.map(() => 1 as const)
     result.tuples = result.tuples.filter((tuple) => {
-      const key = Buffer.from(encodeKey(tuple, ones)).toString('latin1')
+      const key = encodeKey(tuple, ones).toString('latin1')
       return !seen.has(key) && seen.add(key) !== undefined
     })
   }

@@ -347,8 +347,3 @@ function firstByte(value: Value): number {
   if (!isNumber(value)) return TYPE_BYTES[typeTag(value)]!
   return compareValues(value, NaN) === 0 ? NAN : MINUS_INFINITY
 }
-
-/** Below every value. */
-export const LOWEST = new Edge(0x02)
-/** Above every value. */
-export const HIGHEST = new Edge(0xf8)

@@ -2,7 +2,8 @@ import { parseProjection, shaper } from '../aggregate/projection-tree.js'
 import { addReferences } from '../aggregate/references.js'
 import { varsOf, type Env } from '../aggregate/scope.js'
 import { MongoError } from './errors.js'
-import { compileFilter, type Filter, type FilterNode } from './match.js'
+import { pathsOf } from './filter-node.js'
+import { compileFilter, type Filter } from './match.js'
 import { isDoc, isNumber, isTruthy, toInteger, typeName, type Doc, type Value } from './value.js'
 
 /** A compiled find projection. */
@@ -13,24 +14,6 @@ export type Projection = {
   positional: boolean
   /** The top-level fields it reads, when it needs no others. */
   fields: ReadonlySet<string> | undefined
-}
-
-/** The top-level fields a filter has conditions on. */
-function headsOf(node: FilterNode, into = new Set<string>()): Set<string> {
-  switch (node.op) {
-    case 'and':
-    case 'or':
-    case 'nor':
-      for (const child of node.children) headsOf(child, into)
-      break
-    case 'not':
-      headsOf(node.child, into)
-      break
-    case 'cmp':
-    case 'elemMatch':
-      into.add(node.path.split('.', 1)[0]!)
-  }
-  return into
 }
 
 type Change = { segments: string[]; apply(value: Value, positional: number | undefined): Value | undefined }
@@ -95,8 +78,8 @@ export function compileProjection(spec: Doc, env: Env & { filter?: Filter | unde
       if (positional) throw new MongoError(31276, 'Cannot specify more than one positional projection per query.')
       positional = true
       const array = path.slice(0, -2)
-      const head = array.split('.', 1)[0]!
-      if (env.filter && !headsOf(env.filter.node).has(head))
+      const head = array.split('.', 1)[0]
+      if (env.filter && !pathsOf(env.filter.node).some((one) => one.split('.', 1)[0] === head))
         throw new MongoError(31277, `Positional projection '${path}' does not match the query document.`)
       changes.push({
         segments: array.split('.'),

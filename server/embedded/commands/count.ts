@@ -93,7 +93,7 @@ async function distinct({ store }: Engine, command: Command): Promise<Reply> {
         continue
       }
       gather(doc, segments, 0, (value) => {
-        const name = Buffer.from(encodeKey([value], [1])).toString('latin1')
+        const name = encodeKey([value], [1]).toString('latin1')
         if (values.has(name)) return
         values.set(name, value)
         bytes += name.length

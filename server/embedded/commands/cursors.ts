@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { MongoError } from '../bson/errors.js'
 import type { Env } from '../storage/env.js'
 import type { Pause } from '../storage/store.js'
-import { Raw, RawArray } from '../wire/raw.js'
+import { RawArray } from '../wire/raw.js'
 import type { Reply } from '../wire/raw.js'
 import { pause } from './pause.js'
 
@@ -139,6 +139,3 @@ export function createCursors(env: Env, monotonic: () => number) {
     return more
   }
 }
-
-/** A document of a reply, bytes untouched. */
-export const rawDoc = (bytes: Uint8Array): Raw => new Raw(bytes)

@@ -104,7 +104,7 @@ function selectionOf(
   order: Doc | undefined,
   limit: number
 ): Selection {
-  const vars = asked.body.has('let') ? letField(asked, `${asked.name}.let`) : undefined
+  const vars = letField(asked, `${asked.name}.let`)
   const compiled = parseFilter(filter as Value | undefined, `${asked.name}.query`, asked.now, vars)
   return { filter: compiled, hint, order: compileOrder(order), skip: 0, limit, pauses: true }
 }

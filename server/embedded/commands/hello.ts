@@ -1,6 +1,5 @@
 import { Binary } from 'bson'
 import { MongoError } from '../bson/errors.js'
-import { isDoc } from '../bson/value.js'
 import { createScramConversation } from '../wire/scram.js'
 import { MAX_BATCH_STATEMENTS, MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES } from '../wire/frames.js'
 import type { Reply } from '../wire/raw.js'
@@ -147,11 +146,4 @@ export const helloCommands: Record<string, CommandSpec> = {
   endSessions: { run: () => ({}), fields: [] },
   hostInfo: { run: () => ({ system: {}, os: { type: process.platform }, extra: {} }), fields: [] },
   whatsmyuri: { run: () => ({ you: 'localhost' }), fields: [] }
-}
-
-/** The client's name of itself, for logs. */
-export function clientName(command: Command): string {
-  const client = command.body.get('client')
-  const driver = isDoc(client) ? client.get('driver') : null
-  return isDoc(driver) ? String(driver.get('name')) : 'unknown'
 }

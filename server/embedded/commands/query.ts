@@ -143,10 +143,7 @@ export function projectOne(projection: Projection, filter: Filter, doc: Doc): Do
 
 /** The first record selected, outside of any event loop turn; for use inside write jobs. */
 export function firstMatch(store: Store, entry: CollectionEntry, selection: Selection): Found | null {
-  const { filter, hint, order, skip } = selection
-  const direct = hint || order || skip ? undefined : store.byUnique(entry, filter)
-  if (direct !== undefined) return direct
-  for (const found of select(store, entry, { ...selection, limit: 1, wanted: 1, pauses: false }).matches) {
+  for (const found of findMatches(store, entry, { ...selection, limit: 1, wanted: 1, pauses: false })) {
     if (typeof found !== 'symbol') return found
   }
   return null

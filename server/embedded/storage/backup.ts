@@ -5,7 +5,6 @@ import { decode, encode, fromPlain, toPlain } from '../bson/document.js'
 import { createFrameReader, frameRequest } from '../wire/frames.js'
 import { checkFiles } from './check.js'
 import type { CheckResult } from './check.js'
-import { inspectDataFile } from './data-file.js'
 import { keepPrivate, makeDirectory } from './directory.js'
 import { openEnv } from './env.js'
 import { findOwner } from './ownership.js'
@@ -34,7 +33,6 @@ export async function backupStore(dir: string, to: string): Promise<void> {
 }
 
 async function copyFiles(dir: string, target: string): Promise<void> {
-  inspectDataFile(dir)
   const env = openEnv(dir)
   try {
     await env.root.backup(target, true)

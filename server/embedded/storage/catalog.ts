@@ -58,8 +58,6 @@ export function createCatalog(env: Env) {
   const counted = new Set<CollectionEntry>()
   let idsChanged = false
   let garbageChanged = false
-  /** Indexes finished in this transaction; reads may use them only after its commit. */
-  let version = 0
 
   function load(): void {
     byName = new Map()
@@ -67,7 +65,6 @@ export function createCatalog(env: Env) {
     changed.clear()
     counted.clear()
     idsChanged = garbageChanged = false
-    version++
     env.refresh()
     const format = readJson<{ format: number }>(KEY.format)
     if (format && format.format > FORMAT) {
@@ -129,15 +126,13 @@ export function createCatalog(env: Env) {
   }
 
   load()
-  env.hooks({ beforeCommit, afterCommit: () => {}, afterAbort: load })
+  env.hooks({ beforeCommit, afterAbort: load })
 
   return {
     find: (db: string, name: string): CollectionEntry | undefined => byName.get(`${db}.${name}`),
     byId: (id: number): CollectionEntry | undefined => byId.get(id),
     all: (): CollectionEntry[] => [...byId.values()],
     garbage: (): Garbage => garbage,
-    /** Grows whenever entries in memory were replaced by what is on the disk. */
-    version: () => version,
     allocateId(): number {
       idsChanged = true
       return nextId++

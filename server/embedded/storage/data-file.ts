@@ -38,19 +38,14 @@ export function inspectDataFile(dir: string): void {
     const needed = Number(latest.lastPage + 1n) * latest.pageBytes
     if (file.bytes >= needed) return
     // Pages at the end that were free again before they were written may be missing, and nothing else.
-    if (!file.metas.some((meta) => faultsOf(file, meta).length === 0)) throw cutOff(dir, file.bytes, needed)
+    if (faultsOfLatest(file).length > 0) throw cutOff(dir, file.bytes, needed)
     ftruncateSync(file.handle, needed) // or reading what is not there would end the process
   })
 }
 
 /** What is wrong with the pages of the store in `dir`, in words; empty when every page is what it should be. */
 export function pageFaults(dir: string): string[] {
-  return (
-    withDataFile(dir, 'r', (file) => {
-      const all = file.metas.map((meta) => faultsOf(file, meta))
-      return all.find((faults) => faults.length === 0) ?? all[0]
-    }) ?? []
-  )
+  return withDataFile(dir, 'r', faultsOfLatest) ?? []
 }
 
 function withDataFile<T>(dir: string, flags: string, look: (file: DataFile) => T): T | null {
@@ -132,6 +127,13 @@ function tableNames(file: DataFile, meta: Meta): string[] | null {
   if (page === null || (page.readUInt16LE(18) & PAGE.leaf) === 0) return null
   const names = nodesOf(page)?.map((at) => page.toString('latin1', at + 8, at + 8 + page.readUInt16LE(at + 6)))
   return names?.map((name) => name.replace(/\0$/, '')) ?? null
+}
+
+/** What is wrong in the latest state; nothing when that one, or one lmdb can go back to, is whole. */
+function faultsOfLatest(file: DataFile): string[] {
+  const [latest, ...before] = file.metas
+  const faults = faultsOf(file, latest)
+  return faults.length > 0 && before.some((meta) => faultsOf(file, meta).length === 0) ? [] : faults
 }
 
 function faultsOf(file: DataFile, meta: Meta): string[] {

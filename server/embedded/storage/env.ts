@@ -1,8 +1,7 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { join } from 'node:path'
 import { open, ABORT } from 'lmdb'
 import type { Database, DatabaseOptions, RootDatabase } from 'lmdb'
 import { take } from '../bson/slab.js'
+import { inspectDataFile } from './data-file.js'
 import { explainStoreError } from './store-error.js'
 
 /** When a write is answered: once it is on the disk, or once it is committed and would survive this process's death only. */
@@ -81,7 +80,7 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   let walk: Walk
   let idx: Table
   let meta: Table
-  refuseForeignFile(dir)
+  inspectDataFile(dir)
   const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
   try {
     root = open(dir, {
@@ -108,7 +107,6 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   let closed = false
   let puts = 0
   let beforeCommit = () => {}
-  let afterCommit = () => {}
   let afterAbort = () => {}
 
   /** Runs what is queued in one transaction; returns the jobs that have to be tried alone because one of them broke off. */
@@ -157,7 +155,6 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
       }
       return batch
     }
-    afterCommit()
     if (durability === 'commit') {
       for (const { job, value, error } of outcomes) finish(job, value, error, Promise.resolve())
       return []
@@ -251,10 +248,9 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     },
     /** How many writes are not yet answered. */
     pending: () => pending,
-    /** What to do at the end of each transaction, inside it; after its commit; and after its failure. */
-    hooks(hooks: { beforeCommit: () => void; afterCommit: () => void; afterAbort: () => void }): void {
+    /** What to do at the end of each transaction, inside it, and after its failure. */
+    hooks(hooks: { beforeCommit: () => void; afterAbort: () => void }): void {
       beforeCommit = hooks.beforeCommit
-      afterCommit = hooks.afterCommit
       afterAbort = hooks.afterAbort
     },
     /** Finishes what is queued and closes the files, within a time limit. */
@@ -268,23 +264,6 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
       limit.clear()
     }
   }
-}
-
-/** lmdb takes a data file at its word, and the process down with it when that is no data file. @throws EmbeddedStoreError */
-function refuseForeignFile(dir: string): void {
-  const header = Buffer.alloc(32)
-  let read = 0
-  try {
-    const file = openSync(join(dir, 'data.mdb'), 'r')
-    read = readSync(file, header, 0, header.length, 0)
-    closeSync(file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw explainStoreError(dir, error)
-  }
-  // The first page is a meta page: 24 bytes of page header, then the magic number (lmdb.h, mdb.c: MDB_MAGIC).
-  if (read === 0 || (read === header.length && header.readUInt32LE(24) === 0xbeefc0de)) return
-  throw explainStoreError(dir, new Error('MDB_INVALID: data.mdb is not an LMDB file'))
 }
 
 /** lmdb rejects a failed commit with a general error that holds a promise of the real one. */

@@ -10,23 +10,6 @@ export function conjuncts(node: FilterNode): FilterNode[] {
   return node.op === 'and' ? node.children.flatMap(conjuncts) : [node]
 }
 
-/** Every dotted path a filter looks at, relative to the document. */
-export function pathsOf(node: FilterNode): string[] {
-  switch (node.op) {
-    case 'and':
-    case 'or':
-    case 'nor':
-      return node.children.flatMap(pathsOf)
-    case 'not':
-      return pathsOf(node.child)
-    case 'cmp':
-    case 'elemMatch':
-      return [node.path]
-    default:
-      return []
-  }
-}
-
 /** The group of types a range comparison stays in: all numbers are one, every other type its own. */
 export function bracketOf(value: Value | undefined): number {
   const tag = typeTag(value)

@@ -3,6 +3,7 @@ import type { Filter } from '../bson/match.js'
 import { decode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { duplicateKey, MongoError } from '../bson/errors.js'
+import { pathsOf } from '../bson/filter-node.js'
 import { indexValues } from '../bson/index-values.js'
 import { encodeKey, KEY_LIMIT } from '../bson/keys.js'
 import { take } from '../bson/slab.js'
@@ -10,7 +11,6 @@ import { show } from '../bson/show.js'
 import { MAX_DOCUMENT_BYTES } from '../wire/frames.js'
 import type { Catalog, CollectionEntry, IndexEntry } from './catalog.js'
 import type { Env } from './env.js'
-import { pathsOf } from './filters.js'
 
 const PRESENT = Buffer.from([1])
 const RECORD_BYTES = 6

@@ -44,8 +44,7 @@ export async function openSocket(dir: string, accept: (socket: Socket) => void):
   const servers: Server[] = []
   const place = await firstThatListens()
   const stable = pathAt(place)
-  let path = place.path
-  let published = place.passing
+  let path = place.path // it is published when this is the stable one
 
   async function firstThatListens(): Promise<Place & { path: string }> {
     let refusal: unknown
@@ -61,25 +60,15 @@ export async function openSocket(dir: string, accept: (socket: Socket) => void):
 
   async function listen(at: Place): Promise<string> {
     const own = at.passing ? pathAt(at) : passingPath(at)
-    const server = createServer(accept)
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(own, () => {
-        server.off('error', reject)
-        server.on('error', () => {}) // a refused connection is not the end of the server
-        resolve()
-      })
-    })
-    servers.push(server)
+    servers.push(await listenAt({ path: own }, accept))
     await chmod(own, 0o600) // the directory is closed to others, so nobody came before this
     return own
   }
 
   async function publish(): Promise<void> {
-    if (published) return
+    if (path === stable) return
     await rename(path, stable)
     path = stable
-    published = true
   }
 
   return {
@@ -88,16 +77,14 @@ export async function openSocket(dir: string, accept: (socket: Socket) => void):
     taken: async () => !place.passing && (await knock({ path: stable })) === 'open',
     publish,
     async retreat() {
-      if (!published || place.passing) return
+      if (path !== stable || place.passing) return
       const own = passingPath(place)
-      published = false
       await rename(stable, own)
       path = own
     },
     async keep() {
-      if (!published || place.passing || existsSync(stable)) return
+      if (path !== stable || place.passing || existsSync(stable)) return
       path = await listen(place)
-      published = false
       await publish()
     },
     async close() {
@@ -142,6 +129,20 @@ export async function removeSocket(path: string): Promise<void> {
   if (!fresh && !/-[0-9a-f]{8}\.sock$/.test(path)) return
   await rm(path, { force: true })
   if (fresh) await rmdir(dirname(path)).catch(() => {}) // not empty, or gone: not ours to mind
+}
+
+/** A server that listens there. Rejects with the system's error when it cannot. */
+export async function listenAt(endpoint: Endpoint, accept: (socket: Socket) => void): Promise<Server> {
+  const server = createServer(accept)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(endpoint, () => {
+      server.off('error', reject)
+      server.on('error', () => {}) // a refused connection is not the end of the server
+      resolve()
+    })
+  })
+  return server
 }
 
 /** Whether somebody listens there; 'gone' when there is nothing to knock at. */

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createInterface } from 'node:readline'
 import { MongoClient } from 'mongodb'
 import t from 'tap'
 import { checkStore, openEmbedded } from '../../../server/embedded/embedded.js'
+import { childCommand } from './child-command.js'
 import { dice, fits, fresh, script } from './crash-script.js'
 import type { Row } from './crash-script.js'
 
@@ -13,20 +12,14 @@ const ROUNDS = 10
 const WRITERS = 16
 const SEED = 4
 
-/** The child's file and what Node needs to run it: compiled beside this one, or from the sources with tsx. */
-function childCommand(): string[] {
-  const compiled = fileURLToPath(new URL('./crash-child.js', import.meta.url))
-  return existsSync(compiled)
-    ? [compiled]
-    : ['--import', 'tsx', fileURLToPath(new URL('./crash-child.ts', import.meta.url))]
-}
-
 /** Runs a child until it has printed `lines` lines, then kills it where it stands; the lines it got out. */
 function runAndKill(dir: string, round: number, wanted: number): Promise<string[]> {
   return new Promise((resolve, reject) => {
     // Every other one serves from the very thread that writes; the product does from a worker.
     const told = [dir, String(round), String(WRITERS), round % 2 ? 'own' : 'worker']
-    const child = spawn(process.execPath, [...childCommand(), ...told], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...childCommand('crash-child'), ...told], {
+      stdio: ['ignore', 'pipe', 'pipe']
+    })
     const lines: string[] = []
     let trouble = ''
     child.stderr.on('data', (chunk) => (trouble += chunk))
@@ -81,8 +74,8 @@ t.test('a full disk refuses writes, says so, and loses nothing', { timeout: 60_0
   if (process.platform === 'win32') return t.pass('no limit on file sizes to be had')
   const dir = join(t.testdir(), 'store')
   // A limit on the size of files stands for the disk's: half a MB or one, depending on the shell.
-  const command = ['ulimit -f 1024; exec "$0" "$@"', process.execPath, ...childCommand(), dir, '0', String(WRITERS)]
-  const child = spawn('sh', ['-c', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const command = [process.execPath, ...childCommand('crash-child'), dir, '0', String(WRITERS)]
+  const child = spawn('sh', ['-c', 'ulimit -f 1024; exec "$0" "$@"', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let trouble = ''
   child.stdout.on('data', (chunk) => (output += chunk))

@@ -4,7 +4,6 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -20,12 +19,11 @@ import { fileURLToPath } from 'node:url'
 import { MongoClient } from 'mongodb'
 import { open as openLmdb } from 'lmdb'
 import t from 'tap'
-import type { Test } from 'tap'
 import { backupStore, checkStore, EmbeddedStoreError, openEmbedded } from '../../../server/embedded/embedded.js'
 import { supportedMarkdown } from '../../../server/embedded/commands/supported.js'
 import { openSocket } from '../../../server/embedded/storage/socket.js'
 import { explainStoreError } from '../../../server/embedded/storage/store-error.js'
-import { withStore } from './with-store.js'
+import { shortDir, withStore } from './with-store.js'
 
 async function failure(work: Promise<unknown>): Promise<EmbeddedStoreError> {
   try {
@@ -34,13 +32,6 @@ async function failure(work: Promise<unknown>): Promise<EmbeddedStoreError> {
     return error as EmbeddedStoreError
   }
   throw new Error('it did not fail')
-}
-
-/** A directory whose path is short enough for a socket in it, as data directories are. */
-function shortDir(t: Test): string {
-  const dir = mkdtempSync(join(tmpdir(), 'hy-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
 }
 
 t.test('a worker thread serves the store, and closing gives it back', async (t) => {

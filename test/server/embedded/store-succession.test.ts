@@ -1,33 +1,23 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as look } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { MongoClient } from 'mongodb'
 import mongoose from 'mongoose'
 import t from 'tap'
 import type { Test } from 'tap'
 import { checkStore, openEmbedded } from '../../../server/embedded/embedded.js'
 import { createTenure, listenOf } from '../../../server/embedded/tenure.js'
+import { childCommand } from './child-command.js'
+import { shortDir } from './with-store.js'
 
 // Whole processes start here, one after another.
 t.setTimeout(120_000)
 
-/** A directory whose path is short enough for a socket in it, as data directories are. */
-function shortDir(t: Test): string {
-  const dir = mkdtempSync(join(tmpdir(), 'hy-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
-
 /** A process that has the store in `dir` open until it is killed. */
 async function startHolder(t: Test, dir: string): Promise<{ uri: string; owner: boolean; kill(): Promise<void> }> {
-  const compiled = fileURLToPath(new URL('./holder-child.js', import.meta.url))
-  const file = existsSync(compiled)
-    ? [compiled]
-    : ['--import', 'tsx', fileURLToPath(new URL('./holder-child.ts', import.meta.url))]
-  const child = spawn(process.execPath, [...file, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [...childCommand('holder-child'), dir], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = async () => {
     child.kill('SIGKILL')

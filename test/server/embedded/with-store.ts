@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import type { Db } from 'mongodb'
 import type { Test } from 'tap'
@@ -25,6 +28,13 @@ export async function withStore(t: Test, options: Partial<EmbeddedOptions> = {})
   }
   t.teardown(end)
   return { dir, store, client, db: client.db() as Db, trouble, end }
+}
+
+/** A directory whose path is short enough for a socket in it, as data directories are. */
+export function shortDir(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'hy-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
 }
 
 /** What a refused command was refused with. */
