@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeDirectory } from '../embedded/storage/directory.js'
 import { Fault } from './command.js'
@@ -28,5 +28,13 @@ export async function mustBeWritable(dir: string): Promise<void> {
     throw new Fault(
       `the data directory ${dir} cannot be written to (${REASONS[code] ?? code}); choose another with HONGYAN_DATA`
     )
+  }
+}
+
+/** @throws Fault when others can read the file too (where the system knows of others) */
+export async function mustBePrivate(path: string): Promise<void> {
+  const { mode } = await stat(path)
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new Fault(`${path} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`)
   }
 }

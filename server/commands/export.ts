@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { access, rename, rm } from 'node:fs/promises'
+import { createWriteStream, existsSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -10,7 +10,8 @@ import { fromPlain } from '../embedded/bson/document.js'
 import { createClock } from '../platform/clock.js'
 import { Fault, readArguments, type Command } from './command.js'
 import { toJson, writeDocument } from './extended-json.js'
-import { FORMAT, KEYRING, openSide, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { KEYRING } from './ground.js'
+import { FORMAT, openSide, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
 import type { CollectionLine, Head, Tail } from './transfer.js'
 
 /** What an index carries that is its server's business, not its own. */
@@ -22,11 +23,7 @@ export const exportCommand: Command = {
   async run(argv, io) {
     const { values, positionals } = readArguments(argv, TRANSFER_OPTIONS, { min: 1, max: 1 })
     const file = resolve(positionals[0]!)
-    const exists = await access(file).then(
-      () => true,
-      () => false
-    )
-    if (exists) throw new Fault(`${file} is there already; name a new file`)
+    if (existsSync(file)) throw new Fault(`${file} is there already; name a new file`)
     const side = await openSide(values, io, false)
     const counts = { collections: 0, documents: 0 }
     let others: string[] = []

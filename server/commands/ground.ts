@@ -22,7 +22,10 @@ export type Ground = {
   close(): Promise<void>
 }
 
-const DATABASE = 'hongyan'
+/** The database of a uri that names none. */
+export const DATABASE = 'hongyan'
+/** The document in `settings` that holds the mark of the key ring the store was written with; hashed, it is that mark. */
+export const KEYRING = 'keyring'
 
 /** @throws Fault, KeysFault, StoreUnreachable: each with a message for the person who starts the process */
 export async function openGround(config: Config, log: Log): Promise<Ground> {
@@ -65,9 +68,9 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
  */
 async function mustBelong(db: Connection, sealer: Sealer): Promise<void> {
   const settings = db.getClient().db(db.name).collection<{ _id: string; mark: string }>('settings')
-  const mark = sealer.hash('keyring')
+  const mark = sealer.hash(KEYRING)
   const seen = await settings.findOneAndUpdate(
-    { _id: 'keyring' },
+    { _id: KEYRING },
     { $setOnInsert: { mark } },
     { upsert: true, returnDocument: 'after' }
   )

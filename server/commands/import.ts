@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
 import { MongoServerError, type Db } from 'mongodb'
 import { decode, type Doc } from '../embedded/bson/document.js'
+import { isDuplicateKey } from '../platform/mongo.js'
 import { Fault, readArguments, type Command } from './command.js'
 import { fromJson, readDocument, toDriver } from './extended-json.js'
 import { FORMAT, keyringMark, linesOf, openSide, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
 import type { CollectionLine, Head, Side, Tail } from './transfer.js'
 
 const BATCH = { documents: 1_000, bytes: 8 * 2 ** 20 }
-const DUPLICATE_KEY = 11_000
 
 /**
  * `hongyan import`: fills an empty store with what `hongyan export` wrote. The whole file is looked through before the first
@@ -18,7 +18,7 @@ export const importCommand: Command = {
   async run(argv, io) {
     const { values, positionals } = readArguments(argv, TRANSFER_OPTIONS, { min: 1, max: 1 })
     const file = resolve(positionals[0]!)
-    const { head, counts } = await lookThrough(file)
+    const { head, counts, documents } = await lookThrough(file)
     const side = await openSide(values, io, true)
     try {
       const mark = await keyringMark(side.config)
@@ -31,7 +31,6 @@ export const importCommand: Command = {
       await load(side.db, file, resumed)
       await mustBeWhole(side.db, counts)
       await side.db.collection(UNDER_WAY).drop()
-      const documents = [...counts.values()].reduce((sum, count) => sum + count, 0)
       io.out(`${counts.size} collections, ${documents} documents of ${file} are in ${side.name}`)
       if (head.keyring !== null && mark === null) {
         io.err(
@@ -46,7 +45,7 @@ export const importCommand: Command = {
 }
 
 /** How many documents of each collection a whole and sound export holds. @throws Fault */
-async function lookThrough(file: string): Promise<{ head: Head; counts: Map<string, number> }> {
+async function lookThrough(file: string): Promise<{ head: Head; counts: Map<string, number>; documents: number }> {
   let head: Head | null = null
   let tail: Tail | null = null
   let collection: string | null = null
@@ -66,7 +65,7 @@ async function lookThrough(file: string): Promise<{ head: Head; counts: Map<stri
   if (head === null || tail?.end.documents !== documents || tail.end.collections !== counts.size) {
     throw new Fault(`${file} was cut off: it does not come to its end`)
   }
-  return { head, counts }
+  return { head, counts, documents }
 }
 
 /** @throws Fault for one that drivers cannot write */
@@ -153,7 +152,7 @@ async function insert(db: Db, collection: string, documents: unknown[], resumed:
   const errors = (reply.writeErrors ?? []) as { code: number; errmsg: string; keyPattern?: object }[]
   // What an earlier try has brought is there under the same _id.
   const told = errors.find(
-    ({ code, keyPattern }) => !(resumed && code === DUPLICATE_KEY && keyPattern && '_id' in keyPattern)
+    (error) => !(resumed && isDuplicateKey(error) && error.keyPattern && '_id' in error.keyPattern)
   )
   if (told) throw new Fault(`${collection} was refused: ${told.errmsg}; call the same command again to go on`)
 }

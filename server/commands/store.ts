@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { readConfig } from '../config.js'
 import { backupStore, checkStore, openEmbedded } from '../embedded/embedded.js'
 import { Fault, readArguments, readPort, UsageFault, type Command, type Io } from './command.js'
-import { mustBeWritable, storeDir } from './data-dir.js'
+import { mustBePrivate, mustBeWritable, storeDir } from './data-dir.js'
 import { tryPort, untilSignal } from './process.js'
 
 const OPTIONS = {
@@ -74,10 +74,7 @@ async function readPassword(file: string): Promise<string> {
     await writeFile(path, `${randomBytes(24).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 }).catch((error) => {
       if (error.code !== 'EEXIST') throw error
     })
-    const { mode } = await stat(path)
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-      throw new Fault(`${path} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`)
-    }
+    await mustBePrivate(path)
     const password = (await readFile(path, 'utf8')).replace(/\r?\n$/, '')
     if (password === '') throw new Fault(`${path} holds no password`)
     return password

@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
@@ -11,14 +10,12 @@ import { withoutPassword } from '../platform/mongo.js'
 import { createSealer } from '../platform/sealing.js'
 import { Fault, UsageFault, type Io } from './command.js'
 import { mustBeWritable, storeDir } from './data-dir.js'
-import { namesDatabase } from './ground.js'
+import { DATABASE, KEYRING, namesDatabase } from './ground.js'
 
 /** The form of the lines; import takes no other. */
 export const FORMAT = 1
 /** The collection that stands in a store while an import into it is under way. */
 export const UNDER_WAY = 'hongyan_import'
-/** The document in `settings` that says which key ring the data was written with. */
-export const KEYRING = 'keyring'
 
 /** The first line of an export. */
 export type Head = { hongyan: 'export'; format: number; id: string; at: string; keyring: string | null }
@@ -42,10 +39,8 @@ export async function openSide(values: { uri?: string; data?: string }, io: Io, 
     ...(values.data !== undefined && { HONGYAN_DATA: values.data, MONGODB_URI: undefined })
   })
   const dir = storeDir(config.dataDir)
-  if (config.mongodbUri === null && !make) {
-    await access(join(dir, 'data.mdb')).catch(() => {
-      throw new Fault(`there is no store in ${dir}; name its data directory with --data, or a MongoDB with --uri`)
-    })
+  if (config.mongodbUri === null && !make && !existsSync(join(dir, 'data.mdb'))) {
+    throw new Fault(`there is no store in ${dir}; name its data directory with --data, or a MongoDB with --uri`)
   }
   if (config.mongodbUri === null) await mustBeWritable(config.dataDir)
   const embedded = config.mongodbUri === null ? await openEmbedded({ dir }) : null
@@ -58,7 +53,7 @@ export async function openSide(values: { uri?: string; data?: string }, io: Io, 
     throw new Fault(`the store at ${withoutPassword(uri)} does not answer: ${(error as Error).message}`)
   }
   return {
-    db: client.db(namesDatabase(uri) ? undefined : 'hongyan'),
+    db: client.db(namesDatabase(uri) ? undefined : DATABASE),
     name: embedded === null ? withoutPassword(uri) : dir,
     config,
     async close() {
@@ -71,11 +66,8 @@ export async function openSide(values: { uri?: string; data?: string }, io: Io, 
 /** The mark of the key ring at hand; null when there is none (and none is made). @throws KeysFault */
 export async function keyringMark({ keys, dataDir }: Config): Promise<string | null> {
   if (keys !== null) return createSealer(parseKeyLine(keys)).hash(KEYRING)
-  const there = await access(join(dataDir, 'keys.json')).then(
-    () => true,
-    () => false
-  )
-  return there ? createSealer((await loadKeys(dataDir)).keyring).hash(KEYRING) : null
+  if (!existsSync(join(dataDir, 'keys.json'))) return null
+  return createSealer((await loadKeys(dataDir)).keyring).hash(KEYRING)
 }
 
 /** The lines of an export, parsed. @throws Fault when the file cannot be read or holds something else */

@@ -7,27 +7,13 @@ import { createInterface } from 'node:readline'
 import { setTimeout as retry } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { runCli } from '../../../server/commands/cli.js'
 import { nodeVersion } from '../../../server/commands/doctor.js'
 import { namesDatabase } from '../../../server/commands/ground.js'
 import { VERSION } from '../../../server/version.js'
+import { run } from './run.js'
 
 // Whole processes start here, several of them.
 t.setTimeout(170_000)
-
-/** One command line in this process: its exit code and what it wrote. */
-async function run(argv: string[], env: Record<string, string> = {}, stdin = '') {
-  const out: string[] = []
-  const err: string[] = []
-  const io = {
-    out: (text: string) => void out.push(text),
-    err: (text: string) => void err.push(text),
-    env,
-    stdin: async () => stdin
-  }
-  const code = await runCli(argv, io)
-  return { code, out: out.join('\n'), err: err.join('\n') }
-}
 
 t.test('a wrong command line', async (t) => {
   t.test('is answered with what would be right, and exit code 2', async (t) => {

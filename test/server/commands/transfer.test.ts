@@ -19,20 +19,12 @@ import {
   type Db
 } from 'mongodb'
 import t from 'tap'
-import { runCli } from '../../../server/commands/cli.js'
 import { readDocument, writeDocument } from '../../../server/commands/extended-json.js'
 import { openEmbedded } from '../../../server/embedded/embedded.js'
 import { newKeyLine } from '../../../server/platform/keys.js'
+import { run } from './run.js'
 
 t.setTimeout(170_000)
-
-async function run(argv: string[], env: Record<string, string> = {}) {
-  const out: string[] = []
-  const err: string[] = []
-  const io = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text), env }
-  const code = await runCli(argv, { ...io, stdin: async () => '' })
-  return { code, out: out.join('\n'), err: err.join('\n') }
-}
 
 /** Works on the database of a data directory, as a server would have it. */
 async function within<T>(data: string, work: (db: Db) => Promise<T>): Promise<T> {
