@@ -104,7 +104,7 @@ const LATENCY = { minMs: 200, maxMs: 500 }
 async function sending(): Promise<Figure> {
   return withGround(async ({ processes, serve }) => {
     const wechat = await processes.start('sandbox', ['sandbox', '--port', '0', '--latency', '0-0'], { by: 'line' })
-    const sandbox = createClient(/https?:\/\/\S+/.exec(wechat.facts.line ?? '')![0])
+    const sandbox = createClient(wechat.facts.url!)
     const { api } = await serve(sandbox.url)
     const { id: accountId } = await connect(api, { perSecond: 2000, inFlight: IN_FLIGHT })
     await finished(api, await api.post('/v1/templates/sync', { accountId }))

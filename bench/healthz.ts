@@ -1,13 +1,9 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { Agent, request } from 'undici'
 import { MongoClient, type Db } from 'mongodb'
 import { openEmbedded } from '../server/embedded/embedded.js'
 import { judged, type Figure } from './figure.js'
+import { withGround } from './ground.js'
 
 const DOCUMENTS = 1_000_000
 const BATCH = 5_000
@@ -21,27 +17,20 @@ const GOAL_MS = 50
  * thread of that; we are a second process on the same data, have a million documents grouped, and ask /healthz meanwhile.
  */
 export async function healthz(say: (line: string) => void): Promise<Figure[]> {
-  const data = await mkdtemp(join(tmpdir(), 'hongyan-healthz-'))
-  const here = import.meta.url
-  const main = fileURLToPath(new URL(`../server/main${extname(fileURLToPath(here))}`, here))
-  const server = fork(main, ['serve', '--port', '0', '--data', data], {
-    env: { PATH: process.env.PATH, HONGYAN_LOG_LEVEL: 'warn', HONGYAN_LOG_PRETTY: 'false' },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  })
-  const ended = once(server, 'exit')
-  try {
-    const [{ url }] = (await once(server, 'message')) as [{ url: string }]
-    const store = await openEmbedded({ dir: join(data, 'store') })
+  return withGround(async ({ dir, serve }) => {
+    const { running } = await serve()
+    const address = `${running.facts.url}/healthz`
+    const store = await openEmbedded({ dir: join(dir, 'store') })
     const client = await new MongoClient(store.uri).connect()
     try {
       await fill(client.db('bench'), say)
-      const quiet = await waits(`${url}/healthz`, new Promise((done) => setTimeout(done, 2_000)))
+      const quiet = await waits(address, new Promise((done) => setTimeout(done, 2_000)))
       const busy: number[] = []
       let groupMs = 0
       for (let round = 0; round < ROUNDS; round++) {
         const begin = performance.now()
         const grouping = group(client.db('bench'))
-        busy.push(...(await waits(`${url}/healthz`, grouping)))
+        busy.push(...(await waits(address, grouping)))
         groupMs += performance.now() - begin
       }
       const at = (values: number[], share: number) => values.sort((a, b) => a - b)[Math.floor(values.length * share)]!
@@ -53,11 +42,7 @@ export async function healthz(say: (line: string) => void): Promise<Figure[]> {
       await client.close()
       await store.close()
     }
-  } finally {
-    server.kill('SIGTERM')
-    await ended
-    await rm(data, { recursive: true, force: true })
-  }
+  })
 }
 
 async function fill(db: Db, say: (line: string) => void): Promise<void> {

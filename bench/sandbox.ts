@@ -49,7 +49,7 @@ async function sends(): Promise<Figure[]> {
     const client = startChild('sandbox-load')
     try {
       const pinned = pin([wechat.pid, bare.pid], 0) && pin([client.pid], 1)
-      const door = createClient(addressOf(wechat.facts.line))
+      const door = createClient(wechat.facts.url!)
       const people = await door.post<{ openids: Record<string, string> }[]>('/sandbox/users', {
         count: PEOPLE,
         appids: [SHOP.appid]
@@ -65,10 +65,10 @@ async function sends(): Promise<Figure[]> {
       for (let round = 0; round <= ROUNDS; round++) {
         const bodies = await cards(door, openids)
         for (const [name, url] of [
-          ['sandbox', wechat.facts.line],
-          ['bare', bare.facts.line]
+          ['sandbox', wechat.facts.url!],
+          ['bare', bare.facts.url!]
         ] as const) {
-          const load: Load = { port: Number(new URL(addressOf(url)).port), path, bodies, connections: CONNECTIONS }
+          const load: Load = { port: Number(new URL(url).port), path, bodies, connections: CONNECTIONS }
           const before = cpuSeconds(wechat.pid)
           const { seconds, good, firstRefusal } = await client.ask<Loaded>('send', load)
           if (good !== bodies.length) throw new Error(`${name} refused ${bodies.length - good}: ${firstRefusal ?? ''}`)
@@ -121,8 +121,6 @@ async function cards(door: Client, openids: readonly string[]): Promise<string[]
     )
   )
 }
-
-const addressOf = (line: string | undefined) => /https?:\/\/\S+/.exec(line ?? '')![0]
 
 /** Processor time a process has taken so far: what neighbours on the machine do not change. NaN where the system does not tell. */
 function cpuSeconds(pid: number): number {

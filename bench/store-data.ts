@@ -20,7 +20,7 @@ export const PLACES = 50
 const DAY = 86_400_000
 const FIRST_AT = Date.UTC(2024, 0, 1)
 /** Every tenth row is one to purge when the TTL index comes. */
-export const PURGED_EVERY = 10
+const PURGED_EVERY = 10
 
 /** The unique key of row `i`: as good as random, so that neighbours in time lie far apart in the index. */
 export const keyOf = (i: number): string => createHash('md5').update(`row ${i}`).digest('hex')

@@ -42,9 +42,8 @@ answerParent(
       clearInterval(sampling!)
       delays!.disable()
       await sample()
-      const { max, count } = delays!
       const p99 = delays!.percentile(99) / 1e6
-      return { p99: Math.max(0, p99 - RESOLUTION_MS), max: max / 1e6, looks: count, leastMb: least, mostMb: most }
+      return { p99: Math.max(0, p99 - RESOLUTION_MS), max: delays!.max / 1e6, leastMb: least, mostMb: most }
     }
   },
   async () => store?.close()

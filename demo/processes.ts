@@ -10,7 +10,7 @@ export const HONGYAN = fileURLToPath(new URL(`../server/main${extname(import.met
 export type Running = {
   name: string
   pid: number
-  /** What it said when it was ready: the facts of its message, or the line that was waited for. */
+  /** What it said when it was ready: the facts of its message, or the line that was waited for and the address in it. */
   facts: { url?: string; uri?: string; line?: string }
   /** Resolves when it has ended, by whatever cause. */
   ended: Promise<void>
@@ -101,7 +101,10 @@ export function createProcesses({ dir }: { dir: string }) {
         copy.write(part)
         if (seen.includes('\n')) return
         seen += part.toString()
-        if (seen.includes('\n')) take({ line: seen.slice(0, seen.indexOf('\n')) })
+        if (!seen.includes('\n')) return
+        const line = seen.slice(0, seen.indexOf('\n'))
+        const url = /https?:\/\/\S+/.exec(line)?.[0]
+        take({ line, ...(url !== undefined && { url }) })
       })
       out.once('end', () => copy.end())
     })

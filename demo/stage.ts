@@ -40,7 +40,7 @@ export async function buildStage({ seed, step }: { seed: number; step: (line: st
       processes.start('store', ['store'], { env: { HONGYAN_DATA: dir } }),
       processes.start('sandbox', sandboxArgs, { by: 'line' })
     ])
-    const sandboxUrl = /https?:\/\/\S+/.exec(wechat.facts.line ?? '')?.[0]
+    const sandboxUrl = wechat.facts.url
     if (sandboxUrl === undefined) throw new Error(`the sandbox does not say where it is: ${wechat.facts.line}`)
     step(`store and sandbox run (${sandboxUrl})`)
 

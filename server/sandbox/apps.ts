@@ -12,6 +12,20 @@ export class ControlError extends Error {
   }
 }
 
+/** What use leaves behind in an app, as it is before the first use. */
+const unused = () =>
+  ({
+    usage: new Map(),
+    minutes: new Map(),
+    users: new Map(),
+    userList: [],
+    followerCount: 0,
+    classic: [],
+    stable: [],
+    forced: { day: 0, used: 0, lastAt: 0 },
+    tags: new Map()
+  }) satisfies Partial<App>
+
 /** Apps and the people in them: finding, making, showing. */
 export function createApps(world: World) {
   const { clock, chance } = world
@@ -79,19 +93,11 @@ export function createApps(world: World) {
       onceTemplateId: input.kind === 'service' ? chance.word(43) : '',
       secretFrozen: false,
       quotas: new Map(),
-      usage: new Map(),
       paces: new Map(),
-      minutes: new Map(),
-      users: new Map(),
-      userList: [],
-      followerCount: 0,
       templates: new Map(),
-      classic: [],
-      stable: [],
-      forced: { day: 0, used: 0, lastAt: 0 },
       industriesMonth: 0,
       quotaClears: { month: 0, used: 0, paths: 0 },
-      tags: new Map()
+      ...unused()
     }
     app.secret = input.secret
     app.name = input.name ?? app.name
@@ -113,6 +119,9 @@ export function createApps(world: World) {
     world.apps.set(app.appid, app)
     return app
   }
+
+  /** Puts an app back after a reset: its settings and templates, without its users and tokens. */
+  const putBack = (app: App) => void world.apps.set(app.appid, { ...app, ...unused() })
 
   /** Puts the default apps with their templates. */
   function seed() {
@@ -148,7 +157,7 @@ export function createApps(world: World) {
     }))
   })
 
-  return { appOf, userOf, templateOf, newUser, putApp, seed, shown }
+  return { appOf, userOf, templateOf, newUser, putApp, putBack, seed, shown }
 }
 
 /** What `createApps` makes. */

@@ -76,9 +76,9 @@ export function createAuthorizationPage(world: World, platforms: Platforms) {
     /** GET: the page. */
     show({ query }: Call): Answer {
       const link: Link = Object.fromEntries(CARRIED.map((name) => [name, query.get(name) ?? undefined]))
-      const read1 = read(link)
-      if ('text' in read1) return read1
-      const { platform, accounts, ids } = read1
+      const found = read(link)
+      if ('text' in found) return found
+      const { platform, accounts, ids } = found
       const hidden = CARRIED.filter((name) => link[name] !== undefined)
         .map((name) => `<input type="hidden" name="${name}" value="${escapeHtml(link[name])}">`)
         .join('')

@@ -48,13 +48,11 @@ export function createComponent(world: World, tokens: Tokens, startTickets: (pla
       confirm_info: { need_confirm: 0, already_confirm: 0, can_confirm: 0 }
     }))
 
-  const secondsOf = (expiresAt: number) => Math.max(0, Math.ceil((expiresAt - clock.now()) / 1000))
-
   function accountToken(platform: Platform, grant: Authorization) {
     const token = tokens.issue(grant.appid, grant.tokens, platform.appid)
     return {
       authorizer_access_token: token.value,
-      expires_in: secondsOf(token.expiresAt),
+      expires_in: tokens.secondsLeft(token),
       authorizer_refresh_token: grant.refreshToken
     }
   }
@@ -77,7 +75,7 @@ export function createComponent(world: World, tokens: Tokens, startTickets: (pla
       if (clock.now() >= ticket.at + TICKET_LIFE_MS) return world.fault(61005)
       if (!world.spend(platform, path)) return world.fault(45009)
       const token = tokens.issue(platform.appid, platform.tokens, platform.appid)
-      return reply({ component_access_token: token.value, expires_in: secondsOf(token.expiresAt) })
+      return reply({ component_access_token: token.value, expires_in: tokens.secondsLeft(token) })
     },
 
     /** POST /cgi-bin/component/api_create_preauthcode: good for one authorisation. */

@@ -148,8 +148,6 @@ export const RuleInput = z.strictObject({
 })
 export type RuleInput = z.infer<typeof RuleInput>
 
-const AddressList = z.array(z.string()).optional()
-
 export const PlatformInput = z.strictObject({
   appid: Appid,
   secret: z.string().min(1),
@@ -163,7 +161,7 @@ export const PlatformInput = z.strictObject({
     .optional()
     .describe('events of accounts go here; $APPID$ becomes the appid'),
   domain: z.string().optional().describe('host the authorisation page may return to; absent: any'),
-  whitelist: AddressList.describe('caller addresses that may fetch component tokens; absent: all'),
+  whitelist: z.array(z.string()).optional().describe('caller addresses that may fetch component tokens; absent: all'),
   published: z.boolean().optional().describe('default true; false: only testAccounts may authorise it'),
   testAccounts: z.array(Appid).optional(),
   sets: z.array(z.number().int()).optional().describe('permission sets it asks for'),

@@ -1,4 +1,4 @@
-import { createApps } from './apps.js'
+import type { Apps } from './apps.js'
 import type * as Shape from './control-shapes.js'
 import { credentialsOf } from './credentials.js'
 import { DEFAULT_PLATFORM } from './default-apps.js'
@@ -12,6 +12,7 @@ import { DEFAULT_SETTINGS, type Settings, type World } from './world.js'
 
 interface Parts {
   world: World
+  apps: Apps
   tokens: Tokens
   ledger: Ledger
   pushes: Pushes
@@ -22,12 +23,12 @@ interface Parts {
 }
 
 /** What a person, a phone or an operator of WeChat would do: the verbs behind `/sandbox/*`, also usable in-process. */
-export function createControls({ world, tokens, ledger, pushes, platforms, rules, latency, onReset }: Parts) {
+export function createControls({ world, apps, tokens, ledger, pushes, platforms, rules, latency, onReset }: Parts) {
   const { clock } = world
   const firstLatency = { ...latency }
 
-  const { appOf, userOf, templateOf, newUser, putApp, seed, shown } = createApps(world)
-  const people = createPeople(world, pushes, { appOf, userOf, templateOf, newUser })
+  const { appOf, templateOf, putApp, seed, shown } = apps
+  const people = createPeople(world, pushes, apps)
   seed()
   platforms.putPlatform(DEFAULT_PLATFORM)
 
@@ -132,33 +133,8 @@ export function createControls({ world, tokens, ledger, pushes, platforms, rules
       world.settings = settings
       seed()
       platforms.putPlatform(DEFAULT_PLATFORM)
-      for (const old of keptPlatforms) {
-        world.platforms.set(old.appid, {
-          ...old,
-          usage: new Map(),
-          minutes: new Map(),
-          tickets: [],
-          nextTicketAt: old.nextTicketAt === null ? null : clock.now(),
-          tokens: [],
-          preAuthCodes: new Map(),
-          authCodes: new Map(),
-          authorizations: new Map()
-        })
-      }
-      for (const old of kept) {
-        world.apps.set(old.appid, {
-          ...old,
-          usage: new Map(),
-          minutes: new Map(),
-          users: new Map(),
-          userList: [],
-          followerCount: 0,
-          classic: [],
-          stable: [],
-          forced: { day: 0, used: 0, lastAt: 0 },
-          tags: new Map()
-        })
-      }
+      keptPlatforms.forEach(platforms.putBack)
+      kept.forEach(apps.putBack)
       rules.remove()
       ledger.clear()
       pushes.clear()

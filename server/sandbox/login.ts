@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { unionidOf, userOf, type Answer, type App, type Call, type User, type World } from './world.js'
+import { OK, reply, unionidOf, userOf, type Answer, type App, type Call, type User, type World } from './world.js'
 
 const LOGINS_A_MINUTE = 100
 const SESSION_MS = 3 * 86_400_000
@@ -48,12 +48,9 @@ export function createLogin(world: World) {
     code.used = true
     newSession(user)
     const unionid = unionidOf(world, app, user)
-    const text = JSON.stringify({
-      session_key: user.sessionKey,
-      openid: user.openid,
-      ...(unionid === undefined ? {} : { unionid })
-    })
-    return { code: 0, text, type: 'text/plain' }
+    return sns(
+      reply({ session_key: user.sessionKey, openid: user.openid, ...(unionid === undefined ? {} : { unionid }) })
+    )
   }
 
   return {
@@ -90,7 +87,7 @@ export function createLogin(world: World) {
     /** GET /wxa/checksession */
     checkSession(call: Call): Answer {
       const user = session(call)
-      return 'openid' in user ? { code: 0, text: '{"errcode":0,"errmsg":"ok"}' } : user
+      return 'openid' in user ? OK : user
     },
 
     /** GET /wxa/resetusersessionkey: a new key that dies when the old one would have. */
@@ -101,10 +98,7 @@ export function createLogin(world: World) {
       const until = user.sessionKeyUntil
       newSession(user)
       user.sessionKeyUntil = until
-      return {
-        code: 0,
-        text: JSON.stringify({ errcode: 0, errmsg: 'ok', openid: user.openid, session_key: user.sessionKey })
-      }
+      return reply({ errcode: 0, errmsg: 'ok', openid: user.openid, session_key: user.sessionKey })
     }
   }
 }

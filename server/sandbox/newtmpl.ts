@@ -1,4 +1,5 @@
 import { CATEGORIES, SUBSCRIBE_LIBRARY, WHOLE_TITLES, type SubscribeTitle } from './library.js'
+import { typeOf } from './values.js'
 import { reply, OK, type Answer, type App, type Call, type Template, type World } from './world.js'
 
 const TITLES_MAX = 30
@@ -42,7 +43,7 @@ export function createNewTemplates(world: World) {
         kid,
         name,
         example,
-        rule: key.replace(/\d+$/, ''),
+        rule: typeOf(key),
         enumValueList: values ?? []
       }))
       return reply({ errcode: 0, errmsg: 'ok', count: data.length, data })

@@ -1,26 +1,30 @@
 import { ControlError, type Apps } from './apps.js'
 import type * as Shape from './control-shapes.js'
-import type { PushEvent } from './push-body.js'
 import type { Pushes } from './pushes.js'
-import { unionidOf, type User, type World } from './world.js'
+import { unionidOf, type App, type User, type World } from './world.js'
 
 const CODE_MS = 300_000
 
 /** What people do with their phones, as verbs of the control API. */
-export function createPeople(
-  world: World,
-  pushes: Pushes,
-  { appOf, userOf, templateOf, newUser }: Pick<Apps, 'appOf' | 'userOf' | 'templateOf' | 'newUser'>
-) {
+export function createPeople(world: World, pushes: Pushes, { appOf, userOf, templateOf, newUser }: Apps) {
   const { clock, chance } = world
 
-  /** Following by a parametric QR code names its scene; leaving names nothing. */
-  const followEvent = (user: User, follow: boolean, scene?: string): PushEvent => ({
-    openid: user.openid,
-    event: follow ? 'subscribe' : 'unsubscribe',
-    message: true,
-    fields: follow && scene !== undefined ? { EventKey: `qrscene_${scene}`, Ticket: ticketOf() } : { EventKey: '' }
-  })
+  /** Someone follows or leaves. Following by a parametric QR code names its scene; leaving names nothing. */
+  function changeFollowing(app: App, user: User, follow: boolean, scene: string | undefined, push: boolean) {
+    user.follows = follow
+    app.followerCount += follow ? 1 : -1
+    if (follow) {
+      user.followedAt = clock.now()
+      user.qrScene = scene
+    }
+    if (!push) return
+    pushes.send(app, {
+      openid: user.openid,
+      event: follow ? 'subscribe' : 'unsubscribe',
+      message: true,
+      fields: follow && scene !== undefined ? { EventKey: `qrscene_${scene}`, Ticket: ticketOf() } : { EventKey: '' }
+    })
+  }
 
   const ticketOf = () => `gQ${chance.word(70)}`
 
@@ -144,13 +148,7 @@ export function createPeople(
       for (const [app, user] of pairs) {
         if (user.follows === follow) continue
         changed++
-        user.follows = follow
-        app.followerCount += follow ? 1 : -1
-        if (follow) {
-          user.followedAt = clock.now()
-          user.qrScene = scene
-        }
-        if (push) pushes.send(app, followEvent(user, follow, scene))
+        changeFollowing(app, user, follow, scene, push)
       }
       return { changed, followers: appOf(appid).followerCount }
     },
@@ -178,11 +176,7 @@ export function createPeople(
           pushes.send(app, { openid, event: 'SCAN', message: true, fields: { EventKey: key, Ticket: ticketOf() } })
           return { event: 'SCAN' }
         }
-        user.follows = true
-        user.followedAt = clock.now()
-        user.qrScene = key
-        app.followerCount++
-        pushes.send(app, followEvent(user, true, key))
+        changeFollowing(app, user, true, key, true)
         return { event: 'subscribe' }
       }
       const event = kind === 'click' ? 'CLICK' : 'VIEW'

@@ -1,4 +1,4 @@
-import { ControlError } from './apps.js'
+import { ControlError, type Apps } from './apps.js'
 import { newRefreshToken, TICKET_EVERY_MS } from './component.js'
 import type { AuthorizationInput, PlatformInput } from './control-shapes.js'
 import { PERMISSION_SETS } from './permission-sets.js'
@@ -11,8 +11,20 @@ const EXCLUSIVE = new Set([4, 24, 34, 54])
 const DEFAULT_SETS = [1, 2, 3, 7, 89, 17, 18, 20, 30] as const
 const TICKETS_KEPT = 100
 
+/** What use leaves behind in a platform, as it is before the first use. */
+const unused = () =>
+  ({
+    usage: new Map(),
+    minutes: new Map(),
+    tickets: [],
+    tokens: [],
+    preAuthCodes: new Map(),
+    authCodes: new Map(),
+    authorizations: new Map()
+  }) satisfies Partial<Platform>
+
 /** Third-party platforms as an operator of WeChat and the administrators of accounts see them. */
-export function createPlatforms(world: World, pushes: Pushes) {
+export function createPlatforms(world: World, pushes: Pushes, { appOf }: Pick<Apps, 'appOf'>) {
   const { clock, chance } = world
 
   function platformOf(appid: string): Platform {
@@ -49,15 +61,9 @@ export function createPlatforms(world: World, pushes: Pushes) {
       aesKey: input.aesKey,
       payment: false,
       quotas: new Map(),
-      usage: new Map(),
       paces: new Map(),
-      minutes: new Map(),
-      tickets: [],
       nextTicketAt: null,
-      tokens: [],
-      preAuthCodes: new Map(),
-      authCodes: new Map(),
-      authorizations: new Map()
+      ...unused()
     }
     platform.secret = input.secret
     platform.name = input.name ?? platform.name
@@ -74,6 +80,12 @@ export function createPlatforms(world: World, pushes: Pushes) {
     if (input.tickets === false) platform.nextTicketAt = null
     else if (platform.eventUrl !== undefined) startTickets(platform)
     return platform
+  }
+
+  /** Puts a platform back after a reset: its settings, without tickets, tokens and what was authorised. */
+  function putBack(platform: Platform) {
+    const nextTicketAt = platform.nextTicketAt === null ? null : clock.now()
+    world.platforms.set(platform.appid, { ...platform, ...unused(), nextTicketAt })
   }
 
   /** Why an account cannot authorise a platform; null when it can. */
@@ -155,6 +167,7 @@ export function createPlatforms(world: World, pushes: Pushes) {
     objection,
     heldElsewhere,
     putPlatform,
+    putBack,
 
     /** Pushes the tickets that have come due; to be called now and then, and whenever the clock was moved. */
     tick() {
@@ -173,8 +186,7 @@ export function createPlatforms(world: World, pushes: Pushes) {
       /** An administrator says yes without the page; `sets` defaults to what the platform asks for. */
       authorize({ platform: platformAppid, appid, sets }: AuthorizationInput) {
         const platform = platformOf(platformAppid)
-        const app = world.apps.get(appid)
-        if (app === undefined) throw new ControlError(404, `no app ${appid} in this sandbox`)
+        const app = appOf(appid)
         const offered = platform.sets.filter((set) => PERMISSION_SETS[app.kind].has(set))
         return authorize(platform, app, sets ?? offered)
       },

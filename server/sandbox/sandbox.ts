@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { randomInt } from 'node:crypto'
 import type { ControlAnswer } from './control-api.js'
+import { createApps } from './apps.js'
 import { createControls, type Controls } from './controls.js'
 import { createLedger } from './ledger.js'
 import { statePage } from './page.js'
@@ -58,11 +59,13 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   const pushes = createPushes(world, log)
   const tokens = createTokens(world)
   const rules = createRules(world.chance)
-  const platforms = createPlatforms(world, pushes)
+  const apps = createApps(world)
+  const platforms = createPlatforms(world, pushes, apps)
   const routes = createRoutes({ world, tokens, ledger, pushes, platforms, findRid: (rid) => wechat.findRid(rid) })
   const wechat: Wechat = createWechat({ world, routes, tokens, rules, ledger })
   const controls = createControls({
     world,
+    apps,
     tokens,
     ledger,
     pushes,

@@ -45,10 +45,13 @@ export function createTokens(world: World) {
     return token
   }
 
-  const granted = (token: Token): Answer => {
-    const seconds = Math.max(0, Math.ceil((token.expiresAt - clock.now()) / 1000))
-    return { code: 0, text: `{"access_token":"${token.value}","expires_in":${seconds}}` }
-  }
+  /** What answers call expires_in. */
+  const secondsLeft = ({ expiresAt }: Token) => Math.max(0, Math.ceil((expiresAt - clock.now()) / 1000))
+
+  const granted = (token: Token): Answer => ({
+    code: 0,
+    text: `{"access_token":"${token.value}","expires_in":${secondsLeft(token)}}`
+  })
 
   /** The checks both calls share, up to the quota; an App when they pass. */
   function caller(grantType: unknown, appid: unknown, secret: unknown, call: Call): App | Answer {
@@ -66,6 +69,8 @@ export function createTokens(world: World) {
   }
 
   return {
+    secondsLeft,
+
     /** GET /cgi-bin/token: always a new token; the one before works five more minutes, older ones die. */
     classic(call: Call): Answer {
       const app = caller(call.query.get('grant_type'), call.query.get('appid'), call.query.get('secret'), call)

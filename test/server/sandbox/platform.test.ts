@@ -1,10 +1,6 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { createDecipheriv, createHash } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { Agent, request } from 'undici'
-import { createSandbox } from '../../../server/sandbox/sandbox.js'
+import { listen, startSandbox } from './both-ends.js'
 
 const PLATFORM = { appid: 'wx5b1a2c3d4e5f6009', secret: '6009a1b2c3d4e5f60718293a4b5c6d7e' }
 const SERVICE = 'wx5b1a2c3d4e5f6003'
@@ -18,37 +14,26 @@ const HOUR = 3_600_000
 async function callbacks(t: Test) {
   const got: { path: string; query: URLSearchParams; envelope: string; xml: string; receiver: string }[] = []
   let wake = () => {}
-  const server = createServer((incoming, response) => {
-    let body = ''
-    incoming.on('data', (part) => (body += part))
-    incoming.on('end', () => {
-      const url = new URL(incoming.url!, 'http://x')
-      const sealed = /<Encrypt><!\[CDATA\[(.+)\]\]><\/Encrypt>/.exec(body)![1]!
-      const key = Buffer.from(`${SEALING.aesKey}=`, 'base64')
-      const decipher = createDecipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false)
-      const plain = Buffer.concat([decipher.update(sealed, 'base64'), decipher.final()])
-      const size = plain.readUInt32BE(16)
-      const signed = [SEALING.token, url.searchParams.get('timestamp')!, url.searchParams.get('nonce')!, sealed].sort()
-      t.equal(url.searchParams.get('msg_signature'), createHash('sha1').update(signed.join('')).digest('hex'))
-      got.push({
-        path: url.pathname,
-        query: url.searchParams,
-        envelope: body.replace(sealed, '…'),
-        xml: plain.subarray(20, 20 + size).toString(),
-        receiver: plain.subarray(20 + size, plain.length - plain.at(-1)!).toString()
-      })
-      response.end('success')
-      wake()
+  const base = await listen(t, (url, body, response) => {
+    const sealed = /<Encrypt><!\[CDATA\[(.+)\]\]><\/Encrypt>/.exec(body)![1]!
+    const key = Buffer.from(`${SEALING.aesKey}=`, 'base64')
+    const decipher = createDecipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false)
+    const plain = Buffer.concat([decipher.update(sealed, 'base64'), decipher.final()])
+    const size = plain.readUInt32BE(16)
+    const signed = [SEALING.token, url.searchParams.get('timestamp')!, url.searchParams.get('nonce')!, sealed].sort()
+    t.equal(url.searchParams.get('msg_signature'), createHash('sha1').update(signed.join('')).digest('hex'))
+    got.push({
+      path: url.pathname,
+      query: url.searchParams,
+      envelope: body.replace(sealed, '…'),
+      xml: plain.subarray(20, 20 + size).toString(),
+      receiver: plain.subarray(20 + size, plain.length - plain.at(-1)!).toString()
     })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
+    response.end('success')
+    wake()
   })
   return {
-    base: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    base,
     got,
     async until(count: number) {
       while (got.length < count) await new Promise<void>((resolve) => (wake = resolve))
@@ -60,13 +45,8 @@ async function callbacks(t: Test) {
 const field = (xml: string, name: string) => new RegExp(`<${name}>(?:<!\\[CDATA\\[)?([^<\\]]*)`).exec(xml)?.[1]
 
 async function start(t: Test, more: object = {}) {
-  const sandbox = await createSandbox({ latency: { minMs: 0, maxMs: 0 }, seed: 11 })
-  const agent = new Agent({ connections: 4 })
-  t.teardown(async () => {
-    await agent.destroy()
-    await sandbox.close()
-  })
-  const { controls } = sandbox
+  const sandbox = await startSandbox(t, { seed: 11 })
+  const { controls, call, json } = sandbox
   const events = await callbacks(t)
   controls.setSettings({ push: { minDelayMs: 0, maxDelayMs: 0 } })
   controls.putPlatform({
@@ -76,16 +56,6 @@ async function start(t: Test, more: object = {}) {
     messageUrl: `${events.base}/messages/$APPID$`,
     ...more
   })
-  const send = async (method: string, path: string, body?: unknown, type = 'application/json') => {
-    const response = await request(sandbox.url + path, {
-      dispatcher: agent,
-      method: method as 'GET',
-      headers: body === undefined ? {} : { 'content-type': type },
-      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
-    })
-    return { status: response.statusCode, headers: response.headers, text: await response.body.text() }
-  }
-  const json = async (...args: Parameters<typeof send>) => JSON.parse((await send(...args)).text)
   const componentToken = async () => {
     const { ticket } = controls.platforms().find(({ appid }) => appid === PLATFORM.appid)!
     const { component_access_token } = await json('POST', '/cgi-bin/component/api_component_token', {
@@ -103,7 +73,10 @@ async function start(t: Test, more: object = {}) {
       ...body
     })
   }
-  return { ...sandbox, events, send, json, component, componentToken }
+  /** A browser's form. */
+  const submit = (action: string, form: string) =>
+    call('POST', action, form, { type: 'application/x-www-form-urlencoded' })
+  return { ...sandbox, events, component, componentToken, submit }
 }
 
 t.test('a ticket', async (t) => {
@@ -198,10 +171,12 @@ function formOf(html: string, appid: string, sets: number[], answer = 'confirm')
   for (const set of sets) form.append(appid, String(set))
   return { action: /<form method="post" action="([^"]+)"/.exec(html)![1]!, body: form.toString() }
 }
-const FORM = 'application/x-www-form-urlencoded'
 
 t.test('an administrator', async (t) => {
-  const { events, send, json, component, controls } = await start(t, { tickets: false, domain: 'shop.example.test' })
+  const { events, call, submit, json, component, controls } = await start(t, {
+    tickets: false,
+    domain: 'shop.example.test'
+  })
   controls.pushTicket(PLATFORM.appid)
   await events.until(1)
   const back = 'https://shop.example.test/return?state=7'
@@ -211,21 +186,21 @@ t.test('an administrator', async (t) => {
   t.equal(expires_in, 600)
 
   t.test('sees the accounts and sets on offer', async (t) => {
-    const { status, headers, text } = await send('GET', link(code))
+    const { status, headers, text } = await call('GET', link(code))
     t.equal(status, 200)
     t.match(headers['content-type'], 'text/html')
     t.match(text, `value="${SERVICE}"`)
     t.notMatch(text, `value="${MINI}"`, 'auth_type 1 is for service accounts only')
     t.match(text, /name="wx5b1a2c3d4e5f6003" value="7" checked/)
     t.notMatch(text, 'value="20"', 'a set of mini-programs')
-    const minis = (await send('GET', link(code).replace('auth_type=1', 'auth_type=2'))).text
+    const minis = (await call('GET', link(code).replace('auth_type=1', 'auth_type=2'))).text
     t.match(minis, `value="${MINI}"`)
     t.notMatch(minis, `value="${SERVICE}"`)
-    t.match((await send('GET', link(code, `&biz_appid=${MINI}`))).text, `value="${MINI}"`, 'biz_appid wins')
-    t.notMatch((await send('GET', link(code, '&category_id_list=2%7C3'))).text, 'value="7"')
+    t.match((await call('GET', link(code, `&biz_appid=${MINI}`))).text, `value="${MINI}"`, 'biz_appid wins')
+    t.notMatch((await call('GET', link(code, '&category_id_list=2%7C3'))).text, 'value="7"')
   })
   t.test('is told what is wrong with a link', async (t) => {
-    const wrong = async (target: string, why: RegExp) => t.match((await send('GET', target)).text, why)
+    const wrong = async (target: string, why: RegExp) => t.match((await call('GET', target)).text, why)
     await wrong(link('nonsense'), /pre_auth_code is unknown/)
     await wrong(link(code).replace(PLATFORM.appid, 'wxffffffffffffffff'), /is no platform/)
     await wrong(link(code).replace('shop.example.test', 'evil.example.test'), /must lead to shop\.example\.test/)
@@ -233,14 +208,14 @@ t.test('an administrator', async (t) => {
     await wrong(link(code, '&biz_appid=wxffffffffffffffff'), /no account/)
   })
   t.test('may say no', async (t) => {
-    const { action, body } = formOf((await send('GET', link(code))).text, SERVICE, [2], 'cancel')
-    t.match((await send('POST', action, body, FORM)).text, '已取消授权')
+    const { action, body } = formOf((await call('GET', link(code))).text, SERVICE, [2], 'cancel')
+    t.match((await submit(action, body)).text, '已取消授权')
     t.same(controls.platforms()[0]!.authorizations, [])
   })
   let authCode = ''
   t.test('says yes and is sent back with a code, which the platform is told too', async (t) => {
-    const { action, body } = formOf((await send('GET', link(code))).text, SERVICE, [2, 3])
-    const { status, headers } = await send('POST', action, body, FORM)
+    const { action, body } = formOf((await call('GET', link(code))).text, SERVICE, [2, 3])
+    const { status, headers } = await submit(action, body)
     t.equal(status, 302)
     const returned = new URL(String(headers.location))
     t.equal(returned.origin + returned.pathname, 'https://shop.example.test/return')
@@ -253,7 +228,7 @@ t.test('an administrator', async (t) => {
     t.equal(field(xml, 'AuthorizerAppid'), SERVICE)
     t.equal(field(xml, 'AuthorizationCode'), authCode)
     t.equal(field(xml, 'PreAuthCode'), code)
-    t.match((await send('GET', link(code))).text, /used already/)
+    t.match((await call('GET', link(code))).text, /used already/)
   })
   let first: Record<string, any> = {}
   t.test('has granted what was ticked', async (t) => {
@@ -371,18 +346,18 @@ t.test('an administrator', async (t) => {
 })
 
 t.test('codes die', async (t) => {
-  const { send, component, controls } = await start(t)
+  const { call, component, controls } = await start(t)
   const { pre_auth_code: code } = await component('api_create_preauthcode')
   const { authCode } = controls.authorize({ platform: PLATFORM.appid, appid: SERVICE })
   controls.setClock({ advanceMs: 600_000 })
   const link = `/wxaopen/safe/bindcomponent?action=bindcomponent&no_scan=1&component_appid=${PLATFORM.appid}&pre_auth_code=${code}&redirect_uri=http%3A%2F%2Fx.test%2F`
-  t.match((await send('GET', link)).text, /has expired/)
+  t.match((await call('GET', link)).text, /has expired/)
   t.equal((await component('api_query_auth', { authorization_code: authCode })).errcode, 61010)
   t.equal((await component('api_query_auth', { authorization_code: 'x' })).errcode, 61009)
 })
 
 t.test('an unpublished platform is for its test accounts', async (t) => {
-  const { send, component, json } = await start(t, { published: false, testAccounts: ['wx5b1a2c3d4e5f6002'] })
+  const { call, submit, component, json } = await start(t, { published: false, testAccounts: ['wx5b1a2c3d4e5f6002'] })
   const refused = await json('POST', '/sandbox/authorizations', { platform: PLATFORM.appid, appid: SERVICE })
   t.match(refused.error, /61028/)
   t.match(await json('POST', '/sandbox/authorizations', { platform: PLATFORM.appid, appid: 'wx5b1a2c3d4e5f6002' }), {
@@ -391,10 +366,10 @@ t.test('an unpublished platform is for its test accounts', async (t) => {
   })
   const { pre_auth_code: code } = await component('api_create_preauthcode')
   const link = `/cgi-bin/componentloginpage?component_appid=${PLATFORM.appid}&pre_auth_code=${code}&redirect_uri=http%3A%2F%2Fx.test%2F`
-  const { text } = await send('GET', link)
+  const { text } = await call('GET', link)
   t.match(text, new RegExp(`value="${SERVICE}" disabled`))
   const { action, body } = formOf(text, SERVICE, [7])
-  t.match((await send('POST', action, body, FORM)).text, /61028/, 'a forged form is refused too')
+  t.match((await submit(action, body)).text, /61028/, 'a forged form is refused too')
 })
 
 t.test('an exclusive set belongs to one platform', async (t) => {

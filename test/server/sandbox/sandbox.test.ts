@@ -1,17 +1,16 @@
 import { createDecipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { Agent, Pool, request } from 'undici'
+import { Pool, request } from 'undici'
 import { createChance } from '../../../server/sandbox/chance.js'
 import { readArguments, runSandbox } from '../../../server/sandbox/main.js'
 import { encryptPush, signatureOf } from '../../../server/sandbox/push-crypto.js'
 import { createSandbox, type SandboxOptions } from '../../../server/sandbox/sandbox.js'
 import { queryOf } from '../../../server/sandbox/query.js'
 import { judgeData, judgeValue } from '../../../server/sandbox/values.js'
+import { listen, startSandbox } from './both-ends.js'
 
 const MINI = 'wx5b1a2c3d4e5f6001'
 const SERVICE = 'wx5b1a2c3d4e5f6003'
@@ -26,24 +25,8 @@ const SEND = '/cgi-bin/message/template/send'
 
 /** A sandbox at 0 ms with one person in the default mini-program and, following, in the default service account. */
 async function start(t: Test, options: SandboxOptions = {}) {
-  const sandbox = await createSandbox({ latency: { minMs: 0, maxMs: 0 }, seed: 3, ...options })
-  const agent = new Agent({ connections: 8 })
-  t.teardown(async () => {
-    await agent.destroy()
-    await sandbox.close()
-  })
-  const { controls } = sandbox
-  const call = async (method: string, path: string, body?: unknown, headersTimeout = 10_000) => {
-    const response = await request(sandbox.url + path, {
-      dispatcher: agent,
-      method: method as 'GET',
-      headersTimeout,
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
-    })
-    return { status: response.statusCode, headers: response.headers, text: await response.body.text() }
-  }
-  const json = async (method: string, path: string, body?: unknown) => JSON.parse((await call(method, path, body)).text)
+  const sandbox = await startSandbox(t, { seed: 3, ...options })
+  const { controls, call, json } = sandbox
   const token = async (appid = MINI, secret = SECRET) =>
     (await json('POST', '/cgi-bin/stable_token', { grant_type: 'client_credential', appid, secret }))
       .access_token as string
@@ -72,8 +55,6 @@ async function start(t: Test, options: SandboxOptions = {}) {
   })
   return {
     ...sandbox,
-    call,
-    json,
     openid,
     follower,
     legacyBody,
@@ -89,27 +70,17 @@ async function start(t: Test, options: SandboxOptions = {}) {
 async function receiver(t: Test, answer: (nth: number) => { status?: number; body?: string } | 'never' = () => ({})) {
   const got: { query: URLSearchParams; body: string }[] = []
   const waiting: { count: number; done: () => void }[] = []
-  const server = createServer((request, response) => {
-    let body = ''
-    request.on('data', (part) => (body += part))
-    request.on('end', () => {
-      got.push({ query: new URL(request.url!, 'http://x').searchParams, body })
-      const verdict = answer(got.length)
-      if (verdict !== 'never') {
-        response.statusCode = verdict.status ?? 200
-        response.end(verdict.body ?? 'success')
-      }
-      for (const one of waiting) if (got.length >= one.count) one.done()
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
+  const base = await listen(t, (url, body, response) => {
+    got.push({ query: url.searchParams, body })
+    const verdict = answer(got.length)
+    if (verdict !== 'never') {
+      response.statusCode = verdict.status ?? 200
+      response.end(verdict.body ?? 'success')
+    }
+    for (const one of waiting) if (got.length >= one.count) one.done()
   })
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback?own=1`,
+    url: `${base}/callback?own=1`,
     got,
     until: (count: number) =>
       new Promise<void>((done) => (got.length >= count ? done() : waiting.push({ count, done })))
@@ -321,7 +292,7 @@ t.test('a fault rule', async (t) => {
   t.test('hangs', async (t) => {
     controls.addRule({ path: LEGACY, action: { hang: true } })
     const [before, body] = [accepted(), legacyBody()]
-    const never = call('POST', `${LEGACY}?access_token=${sandbox.miniToken}`, body, 300)
+    const never = call('POST', `${LEGACY}?access_token=${sandbox.miniToken}`, body, { headersTimeout: 300 })
     await t.rejects(never, { code: 'UND_ERR_HEADERS_TIMEOUT' })
     t.equal(accepted(), before)
   })
