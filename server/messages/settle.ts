@@ -42,6 +42,8 @@ export type Verdict =
 
 export const MAX_ATTEMPTS = 8
 const FRESH_PAYMENT_MS = 15 * 60_000
+/** WeChat publishes no figure for "too frequent to this person"; others who send wait hours. */
+const PERSON_RESTS_MS = 2 * 3_600_000
 const TOKEN_CODES = [40001, 42001, 40014]
 const AGAIN_CODES = [45011, 43108, -1]
 const UNREACHABLE_CODES = [43004, 43101, 48002, 50005]
@@ -83,6 +85,14 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
     return verdict.to === 'again' ? { ...verdict, afterMs: 0 } : verdict
   }
   if (AGAIN_CODES.includes(code)) return again(code === -1)
+  if (code === 43117) {
+    // hours from now no answer would tell any more what became of a request in doubt
+    if (doubt) return { to: 'unknown', effects: [] }
+    const verdict = again()
+    return verdict.to === 'again'
+      ? { ...verdict, afterMs: Math.round(PERSON_RESTS_MS * (0.8 + 0.4 * chance)) }
+      : verdict
+  }
   if (code === 45009) return { to: 'reset', effects: [{ kind: 'blockInterface', until: 'reset' }] }
 
   if (source === 'form') {
@@ -122,6 +132,8 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
     // of any other source the next right would be answered alike, without end
     return source === punished ? { to: 'next', release: 'refund', effects } : { to: 'failed', effects }
   }
+  // The token proves the account itself: it is the mini-program of the link that is not linked to it.
+  if (code === 40013) return { to: doubt ? 'unknown' : 'failed', effects: [alert('errcode 40013')] }
   const row = errcodeRow(code)
   if (row === undefined) return { to: 'unknown', effects: [alert(`unknown errcode ${code}`)] }
   const effects: Effect[] =

@@ -46,6 +46,9 @@ t.test('what an answer means', async (t) => {
     ['-1', {}, -1, 'again'],
     ['45011', {}, 45011, 'again'],
     ['43108', grant, 43108, 'again'],
+    ['43117 waits for hours', service, 43117, 'again'],
+    ['43117 after doubt', { ...service, ...doubt }, 43117, 'unknown'],
+    ['40013 of a link stops the message alone', service, 40013, 'failed'],
     ['45009 waits for the reset', {}, 45009, 'reset'],
     ['40001 goes again with another token', {}, 40001, 'again'],
     ['42001', {}, 42001, 'again'],
@@ -108,6 +111,15 @@ t.test('every listed code settles every source, and none claims more than is kno
   }
   t.comment(`${settled} cells of the settle matrix`)
   t.ok(settled > 1000)
+})
+
+t.test('a person who got too many messages rests for hours', async (t) => {
+  const hours = [0, 0.5, 1].map((chance) => {
+    const verdict = settle(asked(), answer(43117), chance)
+    return verdict.to === 'again' ? verdict.afterMs / 3_600_000 : null
+  })
+  t.same(hours, [1.6, 2, 2.4])
+  t.equal(of({ attempt: MAX_ATTEMPTS }, 43117), 'failed')
 })
 
 t.test('eight attempts are enough', async (t) => {

@@ -29,9 +29,9 @@ const CARRIERS: readonly Source[] = ['form', 'grant', 'follow']
 const UNHEARD = [31337, 9999999]
 /** About the account or the interface, by the facts: it stays shut until an operator looks. */
 const SHUT = new Set([
-  20005, 40013, 40125, 40164, 40243, 41002, 41004, 42002, 42007, 43003, 43104, 45029, 45035, 45102, 45103, 45109, 46101,
-  48001, 48004, 50001, 50004, 50007, 61003, 61004, 61005, 61006, 61007, 61011, 61016, 61017, 61023, 61024, 61028, 89501,
-  89503, 89506, 89507, 200011
+  20005, 40125, 40164, 40243, 41002, 41004, 42002, 42007, 43003, 43104, 45029, 45035, 45102, 45103, 45109, 46101, 48001,
+  48004, 50001, 50004, 50007, 61003, 61004, 61005, 61006, 61007, 61011, 61016, 61017, 61023, 61024, 61028, 89501, 89503,
+  89506, 89507, 200011
 ])
 const AGAIN = new Set([-1, 43108, 45011])
 const TOKEN = new Set([40001, 40014, 42001])
@@ -61,6 +61,9 @@ function expected(code: number, source: Source, doubt: boolean): Settled {
 
   if (TOKEN.has(code)) return { message: 'accepted answer, 2 attempts', right: spent, account: '' }
   if (AGAIN.has(code)) return { message: `${doubt ? 'sending' : 'held'} ${code}`, right: held, account: '' }
+  if (code === 43117) return doubt ? unknown : { message: 'held 43117', right: held, account: '' }
+  if (code === 40013)
+    return { ...(doubt ? unknown : { message: 'failed 40013', right: free }), account: 'alert errcode 40013' }
   if (code === 45009) {
     if (doubt) return { message: 'sending 45009', right: held, account: 'until the reset' }
     return { message: 'planned for quota 45009', right: free, account: 'until the reset' }
