@@ -146,9 +146,9 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
 
   /** WeChat refuses the account's secret or this server's address, or takes them again: whoever looks is told. */
   async function noteLogin(accountId: string, failure: AppError | null): Promise<void> {
-    const { connectedBy, functions } = await accounts.get(accountId)
+    const { connectedBy, functions, state } = await accounts.get(accountId)
     if (connectedBy === 'qr') return // what its administrator granted says more
-    if (failure === null) return void (await verify(accountId))
+    if (failure === null) return void (state === 'disabled' && (await verify(accountId)))
     await accounts.settle(accountId, { state: 'disabled', disabledReason: failure.message, functions })
   }
 

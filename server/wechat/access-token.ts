@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
-import { AppError, UpstreamFailure } from '../platform/errors.js'
+import { AppError, LimitReached, UpstreamFailure } from '../platform/errors.js'
+import { DAY_MS } from '../../shared/limits.js'
+import { SHANGHAI_MS } from '../platform/shanghai.js'
 import type { WechatAccount } from './account.js'
 import type { WechatLog } from './client.js'
 import { expectOk } from './expect-ok.js'
@@ -29,8 +31,12 @@ export type TokenCentre = {
   refused(account: WechatAccount, gen: number): Promise<AccessToken>
   /** WeChat took token number `gen`: ends a row of refusals. Costs nothing; call it for every answer but a refusal. */
   worked(account: WechatAccount, gen: number): void
-  /** A new token for another system; with `failedToken` only if that one is still the newest. */
-  refresh(account: WechatAccount, failedToken?: string): Promise<AccessToken>
+  /**
+   * A new token for another system, fetched only if `failedToken` is still the newest.
+   * @throws LimitReached `tokens.too-fresh` when the newest was fetched within the last 30 s: WeChat now and then refuses a
+   * token that is good, and who replaces each of them voids what others send with
+   */
+  refresh(account: WechatAccount, failedToken: string): Promise<AccessToken>
   /** Drops what is kept for an account that was deleted or got another secret. */
   forget(accountId: string): Promise<void>
 }
@@ -45,7 +51,7 @@ export type TokenCentreParts = {
   sleep?: (ms: number) => Promise<unknown>
   /**
    * Hears once that an account gets no token until somebody repairs something (a wrong secret; 40164 with the address to
-   * allow in `facts.ip`), and once, with null, that it gets one again.
+   * allow in `facts.ip`), and once, with null, that it gets one (again).
    */
   notice?: (accountId: string, failure: AppError | null) => void
   log?: WechatLog
@@ -80,8 +86,8 @@ type State = {
   failures: number
   failedUntil: number
   failure: unknown
-  /** What was given notice of and is not known to be mended. */
-  noticed: AppError | null
+  /** What was given notice of last: null that tokens are given; undefined nothing yet. */
+  noticed: AppError | null | undefined
 }
 
 export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
@@ -105,7 +111,7 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
         failures: 0,
         failedUntil: 0,
         failure: null,
-        noticed: null
+        noticed: undefined
       }
       states.set(accountId, state)
     }
@@ -178,7 +184,7 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
     const saidNo = error instanceof AppError && error.facts.errcode !== undefined
     const hopeless = saidNo && !(error instanceof UpstreamFailure && error.retryable) ? error : null
     if (error !== null && hopeless === null) return // the network, or WeChat being busy, tells nothing new
-    if (hopeless?.code === state.noticed?.code) return
+    if (state.noticed !== undefined && hopeless?.code === state.noticed?.code) return
     state.noticed = hopeless
     parts.notice?.(account.accountId, hopeless)
   }
@@ -259,7 +265,8 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       gen: isNew ? row.gen + 1 : row.gen,
       expiresAt: new Date(expiresAt),
       // The same token again, moments before its last 5 minutes: ask again shortly.
-      renewAt: new Date(isNew ? expiresAt - ahead : Math.max(expiresAt - AHEAD_MS, now() + FORCE_APART_MS))
+      renewAt: new Date(isNew ? expiresAt - ahead : Math.max(expiresAt - AHEAD_MS, now() + FORCE_APART_MS)),
+      madeAt: isNew ? new Date(askedAt) : row.madeAt
     })
   }
 
@@ -350,7 +357,9 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       const row = await rows.read(account.accountId)
       if (row !== null) adopt(state, row)
       const known = usable(state)
-      if (known !== null && failedToken !== undefined && known.token !== failedToken) return known
+      if (known !== null && known.token !== failedToken) return known
+      const restMs = known === null || row === null ? 0 : row.madeAt.getTime() + FORCE_APART_MS - now()
+      if (restMs > 0) throw tooFresh(account.accountId, restMs)
       state.refusedGen = Math.max(state.refusedGen, row?.gen ?? 0)
       return settle(account, state)
     },
@@ -374,7 +383,10 @@ function tokenless(accountId: string | null, text: string): UpstreamFailure {
   return new UpstreamFailure(text, true, { code: 'wechat.no-token', facts: accountId === null ? {} : { accountId } })
 }
 
-/** Days since 1970-01-01 in Asia/Shanghai (UTC+8 all year). */
-function shanghaiDay(at: number): number {
-  return Math.floor((at + 8 * 3_600_000) / 86_400_000)
+function tooFresh(accountId: string, restMs: number): LimitReached {
+  const text = 'this token is seconds old: ask WeChat once more with it, and come back if it is still refused'
+  return new LimitReached(text, restMs / 1_000, { code: 'tokens.too-fresh', facts: { accountId } })
 }
+
+/** Days since 1970-01-01 in Asia/Shanghai. */
+const shanghaiDay = (at: number) => Math.floor((at + SHANGHAI_MS) / DAY_MS)

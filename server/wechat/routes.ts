@@ -46,7 +46,7 @@ export const tokenRoutes: FastifyPluginAsyncZod<{
       onRequest: app.requireCaller({ scope: 'tokens:refresh', role: 'owner' }),
       schema: {
         description:
-          'The token after `failedToken` was refused: a new one, fetched only if that one is still the newest. Call it for 40001, 40014 and 42001 alone.',
+          'The token after `failedToken` was refused: a new one, fetched only if that one is still the newest. Call it for 40001, 40014 and 42001 alone. 429 `tokens.too-fresh`: it is less than 30 s old; ask WeChat once more with it first.',
         params,
         body: z.strictObject({ failedToken: z.string().min(1).max(512) }),
         response: { 200: TokenView }

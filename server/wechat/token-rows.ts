@@ -1,4 +1,5 @@
 import type { Connection } from 'mongoose'
+import { ignoreDuplicate } from '../platform/mongo.js'
 
 /** The one row all processes share for an account's access token. */
 export type TokenRow = {
@@ -10,6 +11,8 @@ export type TokenRow = {
   expiresAt: Date
   /** From when on someone should fetch the next one while this one still serves. */
   renewAt: Date
+  /** When this token (not the same once more) was fetched. */
+  madeAt: Date
   lease: string | null
   leaseUntil: Date | null
   /** Forced refreshes of the stable token: how many on `day` (days since 1970 in Asia/Shanghai), and when the last. */
@@ -32,7 +35,7 @@ export type TokenRows = {
     accountId: string,
     lease: string,
     gen: number,
-    next: Pick<TokenRow, 'token' | 'gen' | 'expiresAt' | 'renewAt'>
+    next: Pick<TokenRow, 'token' | 'gen' | 'expiresAt' | 'renewAt' | 'madeAt'>
   ): Promise<boolean>
   release(accountId: string, lease: string): Promise<void>
   block(accountId: string, until: Date): Promise<void>
@@ -52,16 +55,14 @@ export function createTokenRows(db: Connection): TokenRows {
         gen: 0,
         expiresAt: LONG_AGO,
         renewAt: LONG_AGO,
+        madeAt: LONG_AGO,
         lease: null,
         leaseUntil: null,
         forced: { day: 0, n: 0, at: null },
         blockedUntil: null
       }
-      try {
-        await rows.updateOne({ _id: accountId }, { $setOnInsert: empty }, { upsert: true })
-      } catch (error) {
-        if ((error as { code?: number }).code !== 11000) throw error // another process was first
-      }
+      // a duplicate: another process was first
+      await rows.updateOne({ _id: accountId }, { $setOnInsert: empty }, { upsert: true }).catch(ignoreDuplicate)
     },
     lease: (accountId, gen, lease, now, until) =>
       rows.findOneAndUpdate(

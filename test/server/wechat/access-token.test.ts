@@ -163,10 +163,11 @@ t.test('a token', async (t) => {
 
   t.test('that another process replaced is noticed within a minute', async (t) => {
     const { centre, tokens, clock, wechat } = setUp()
-    await tokens.current(classic)
-    await centre().refresh(classic)
+    const { token } = await tokens.current(classic)
+    clock.advance(30_000)
+    await centre().refresh(classic, token)
     t.match(await tokens.current(classic), { gen: 1 })
-    clock.advance(60_001)
+    clock.advance(30_001)
     await tokens.current(classic)
     await turn()
     t.match(await tokens.current(classic), { token: 'token-2', gen: 2 })
@@ -295,7 +296,7 @@ t.test('a refused token', async (t) => {
     await t.rejects(tokens.refused(classic, 2), storm)
     await t.rejects(tokens.current(classic), storm)
     await t.rejects(tokens.refused(classic, 2), storm)
-    await t.rejects(tokens.refresh(classic), storm)
+    await t.rejects(tokens.refresh(classic, 'token-2'), storm)
     const other = centre()
     await t.rejects(other.current(classic), storm)
     t.equal(wechat.asked.length, 2)
@@ -449,7 +450,7 @@ t.test('when WeChat gives no token', async (t) => {
 })
 
 t.test('that a token cannot be had until somebody repairs something is told once, and its end too', async (t) => {
-  const { tokens, wechat, clock, notices } = setUp()
+  const { tokens, centre, wechat, clock, notices } = setUp()
   const shut = no(40164, 'invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist')
   wechat.instead.push(shut, { kind: 'notSent', reason: 'ECONNREFUSED', ms: 1 }, shut)
   for (let tries = 0; tries < 3; tries++) {
@@ -467,17 +468,32 @@ t.test('that a token cannot be had until somebody repairs something is told once
     ['a1', 'wechat.40125', undefined],
     ['a1', null, undefined]
   ])
+  await centre().current(classic)
+  t.same(notices.slice(3), [['a1', null, undefined]], 'a new process does not know what was told before it')
 })
 
 t.test('for other systems', async (t) => {
   t.test('a refresh replaces the token only while the failed one is the newest', async (t) => {
-    const { tokens, wechat } = setUp()
+    const { tokens, wechat, clock } = setUp()
     const first = await tokens.current(classic)
+    clock.advance(30_000)
     const second = await tokens.refresh(classic, first.token)
     t.match(second, { token: 'token-2', gen: 2 })
     t.match(await tokens.refresh(classic, first.token), { token: 'token-2', gen: 2 })
     t.equal(wechat.asked.length, 2)
-    t.match(await tokens.refresh(classic), { gen: 3 })
+  })
+
+  t.test('a refresh replaces no token that is seconds old, whoever asks', async (t) => {
+    const { tokens, centre, wechat, clock } = setUp()
+    const { token } = await tokens.current(classic)
+    clock.advance(29_000)
+    const fresh = { code: 'tokens.too-fresh', status: 429, retryAfterSeconds: 1 }
+    for (const each of [tokens, centre()]) await t.rejects(each.refresh(classic, token), fresh)
+    t.match(await tokens.current(classic), { token, gen: 1 }, 'it serves on')
+    clock.advance(1_000)
+    t.match(await tokens.refresh(classic, token), { token: 'token-2', gen: 2 })
+    await t.rejects(tokens.refresh(classic, 'token-2'), { ...fresh, retryAfterSeconds: 30 })
+    t.equal(wechat.asked.length, 2)
   })
 
   t.test('a forgotten account starts again', async (t) => {

@@ -12,9 +12,9 @@ export function memoryTokenRows(): TokenRows & { row(accountId: string): TokenRo
     },
     async make(_id) {
       const forced = { day: 0, n: 0, at: null }
+      const moments = { expiresAt: LONG_AGO, renewAt: LONG_AGO, madeAt: LONG_AGO }
       const never = { lease: null, leaseUntil: null, blockedUntil: null }
-      if (!map.has(_id))
-        map.set(_id, { _id, token: null, gen: 0, expiresAt: LONG_AGO, renewAt: LONG_AGO, forced, ...never })
+      if (!map.has(_id)) map.set(_id, { _id, token: null, gen: 0, ...moments, forced, ...never })
     },
     async lease(id, gen, lease, now, until) {
       const row = map.get(id)

@@ -9,7 +9,7 @@ const APP = 'wx5b1a2c3d4e5f6001'
 const SECRET = '6001a1b2c3d4e5f60718293a4b5c6d7e'
 
 t.test('the token of an account, for other systems', async (t) => {
-  const { rooms, parts, account, key, login, sandbox } = await buildTestApp(t, { wechat: 'sandbox' })
+  const { rooms, parts, clock, account, key, login, sandbox } = await buildTestApp(t, { wechat: 'sandbox' })
   const app = await createHttp({ log: silentLog(), tokenKey: parts.sealer.derive('tokens'), trustProxy: false })
   await app.register(authPlugin, {
     tokens: rooms.tokens,
@@ -47,6 +47,10 @@ t.test('the token of an account, for other systems', async (t) => {
 
   t.test('is replaced only while the failed one is the newest', async (t) => {
     const first = (await get(APP, reader)).json().token
+    const early = await refresh(first)
+    t.match(early.json(), { status: 429, code: 'tokens.too-fresh' })
+    t.equal(early.headers['retry-after'], '30')
+    clock.advance(30_000)
     const second = (await refresh(first)).json().token
     t.not(second, first)
     t.equal((await refresh(first)).json().token, second, 'somebody else was quicker')

@@ -56,7 +56,7 @@ for (const [name, rows] of twins) {
     })
 
     t.test('take a token from the holder of the lease only', async (t) => {
-      const next = { token: 'sealed', gen: 1, expiresAt: at(7200), renewAt: at(7000) }
+      const next = { token: 'sealed', gen: 1, expiresAt: at(7200), renewAt: at(7000), madeAt: at(22) }
       t.equal(await rows.store('a', 'x', 0, next), false)
       t.equal(await rows.noteForced('a', 'x', { day: 1, n: 1, at: at(22) }, at(42)), false)
       t.equal(await rows.noteForced('a', 'late', { day: 1, n: 1, at: at(22) }, at(42)), true)
