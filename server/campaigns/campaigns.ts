@@ -23,7 +23,7 @@ import { createComposers } from './compose.js'
 import { createExpander } from './expand.js'
 import { campaignModel, type CampaignRow, type Settings } from './model.js'
 import { createRunVerbs } from './runs.js'
-import { firstInstant } from './schedule.js'
+import { nextInstant } from './schedule.js'
 import { createStarter } from './start.js'
 
 export type { CampaignRow } from './model.js'
@@ -129,7 +129,7 @@ export function createCampaigns(parts: CampaignParts) {
     if (problems.length > 0 || template === null) {
       throw new InvalidInput('this campaign is not ready', { code: 'campaigns.not-ready', errors: problems })
     }
-    return { template, nextAt: seen.runId === null ? firstInstant(seen.trigger) : null, stateReason: null }
+    return { template, nextAt: nextInstant(seen, clock.now()), stateReason: null }
   }
 
   async function pause(id: string, reason: string | null = null, ifMatch?: string): Promise<CampaignRow> {
@@ -331,7 +331,8 @@ function keepsTrigger(seen: CampaignRow, wanted: Trigger): void {
   if (wanted.kind !== seen.trigger.kind) {
     throw new Conflict('a campaign that has been online keeps its kind of trigger', { code: 'campaigns.trigger-fixed' })
   }
-  const moved = firstInstant(wanted)?.getTime() !== firstInstant(seen.trigger)?.getTime()
+  const was = seen.trigger
+  const moved = wanted.kind === 'once' && was.kind === 'once' && wanted.at.getTime() !== was.at.getTime()
   if (seen.runId !== null && moved) {
     throw new Conflict('its run has started already: duplicate it to run again', { code: 'campaigns.trigger-fixed' })
   }

@@ -7,7 +7,7 @@ import type { Template, Templates } from '../templates/templates.js'
 import { templateWarnings } from '../templates/warnings.js'
 import { openFaults } from '../messages/direct.js'
 import type { CampaignRow } from './model.js'
-import { decide, firstInstant, instantsAfter } from './schedule.js'
+import { decide, instantsAfter } from './schedule.js'
 
 /** What an operator is told before going online. `problems` stop it, `warnings` do not. */
 export type Check = {
@@ -72,13 +72,16 @@ export function createCheck({
     if (campaign.open !== null) problems.push(...renderer.checkOpen(campaign.open))
 
     const source = await audience(campaign)
-    const first = campaign.runId === null ? firstInstant(campaign.trigger) : null
-    if (first !== null) {
-      const verdict = decide(first, now, campaign.missed)
+    const { trigger } = campaign
+    const nextRuns = instantsAfter(trigger, now, NEXT_RUNS)
+    if (trigger.kind === 'once' && campaign.runId === null) {
+      const verdict = decide(trigger.at, now, campaign.missed)
       if (verdict === 'missed') problem('/trigger/at', 'trigger.past', 'the time to send has passed')
-      else if (verdict === 'start' && first < now)
+      else if (verdict === 'start' && trigger.at < now)
         warn('/trigger/at', 'trigger.late', 'the time to send has passed: it starts at once')
     }
+    if (trigger.kind === 'recurring' && nextRuns.length === 0)
+      problem('/trigger/until', 'trigger.past', 'no time to send is left')
 
     const forecast = !counts || account === null || source === null ? null : await count(account, source, template)
     if (forecast !== null && forecast.matched === 0)
@@ -91,13 +94,13 @@ export function createCheck({
       problems,
       warnings,
       forecast,
-      nextRuns: instantsAfter(campaign.trigger, now, NEXT_RUNS),
+      nextRuns,
       template: template === null ? null : { kind: template.kind, fields: template.fields, choices: template.choices }
     }
 
     async function audience({ audienceId, trigger, runId }: CampaignRow): Promise<AudienceSource | null> {
       // What has started keeps the audience it started with.
-      if (trigger.kind !== 'event' && runId !== null) return null
+      if (trigger.kind === 'once' && runId !== null) return null
       if (audienceId === null) {
         if (trigger.kind !== 'event')
           problem('/audienceId', 'audiences.needed', 'a scheduled campaign needs an audience')

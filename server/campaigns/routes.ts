@@ -23,7 +23,7 @@ const CheckView = z.object({
 const CampaignQuery = PageQuery.extend({
   accountId: z.string().max(64).optional(),
   state: wordList(CampaignState.options).optional(),
-  'trigger.kind': z.enum(['once', 'event']).optional()
+  'trigger.kind': z.enum(['once', 'recurring', 'event']).optional()
 })
 
 const tags = ['campaigns']

@@ -8,7 +8,7 @@ import type { Log } from '../platform/log.js'
 import { orNull } from './check.js'
 import { snapshotOf } from './compose.js'
 import type { CampaignRow } from './model.js'
-import { decide, lifeOf } from './schedule.js'
+import { decide, instantsAfter, lifeOf } from './schedule.js'
 
 /** An expansion nobody has moved on for this long has lost its job. */
 const STUCK_MS = 60_000
@@ -16,12 +16,12 @@ const AT_ONCE = 100
 /** How often pauses that a crash cut in half are looked for. */
 const RECONCILE_MS = 60_000
 
-/** The run of one occasion (`once`, a day), derived: whoever asks, and however often, it is the same run. */
+/** The run of one occasion (`once`, an instant, a day), derived: whoever asks, and however often, it is the same run. */
 export const runIdOf = (messages: Pick<Messages, 'messageId'>, campaignId: string, occasion: string): string =>
   messages.messageId('campaign', campaignId, occasion)
 
 /**
- * Opens the runs that are due and closes campaigns whose run is over. Run ids are derived from campaign and occasion, so
+ * Opens the runs that are due and closes campaigns whose runs are over. Run ids are derived from campaign and occasion, so
  * a crash or a second scheduler repeats the opening and never doubles it: run, then job, then the campaign's mark.
  */
 export function createStarter({
@@ -43,24 +43,40 @@ export function createStarter({
   messages: Messages
   pause: (campaignId: string, reason: string) => Promise<void>
 }) {
-  const asked = new Map<string, number>()
   let reconciledAt = -Infinity
 
   const expandSoon = (id: string) => jobs.now('runs.expand', { runId: id }, { uniqueKey: id })
 
-  /** @returns the run's id when it was opened for expansion */
+  /** Opens the run that is due, and writes down those that were missed before it. @returns its id when it is to be expanded */
   async function start(campaign: CampaignRow): Promise<string | null> {
-    const instant = campaign.nextAt!
     const now = clock.now()
-    const todo = decide(instant, now, campaign.missed)
-    if (todo === 'wait') return null
+    let instant: Date | null = campaign.nextAt
+    for (let looked = 0; instant !== null && looked < AT_ONCE; looked++) {
+      const [next = null] = campaign.trigger.kind === 'recurring' ? instantsAfter(campaign.trigger, instant, 1) : []
+      // Of several that are due the last one starts: nobody wants yesterday's news and today's in one minute.
+      const todo = next !== null && next <= now ? 'missed' : decide(instant, now, campaign.missed)
+      if (todo === 'wait') return null
+      const opened = await startOne(campaign, instant, next, todo)
+      if (todo === 'start' || opened === null) return opened
+      instant = next
+    }
+    return null
+  }
+
+  /** @returns the run's id; null when it does not go on from here */
+  async function startOne(
+    campaign: CampaignRow,
+    instant: Date,
+    next: Date | null,
+    todo: 'start' | 'missed'
+  ): Promise<string | null> {
     const account = await orNull(accounts.get(campaign.accountId))
     const source = campaign.audienceId === null ? null : await orNull(audiences.sourceOf(campaign.audienceId))
     if (account === null || source === null) {
       await pause(campaign._id, account === null ? 'accountMissing' : 'audienceMissing')
       return null
     }
-    const id = runIdOf(messages, campaign._id, 'once')
+    const id = runIdOf(messages, campaign._id, campaign.trigger.kind === 'once' ? 'once' : instant.toISOString())
     const run = {
       id,
       campaignId: campaign._id,
@@ -68,20 +84,18 @@ export function createStarter({
       templateId: campaign.templateId,
       lane: campaign.lane,
       instant,
-      notAfter: new Date(now.getTime() + lifeOf(campaign)),
+      notAfter: new Date(clock.now().getTime() + lifeOf(campaign)),
       snapshot: snapshotOf(campaign, source)
     }
-    const mark = { _id: campaign._id, nextAt: instant }
     if (todo === 'missed') {
       await messages.runs.missed(run)
-      await rows.updateOne(mark, { $set: { nextAt: null, runId: id } })
       log.warn({ campaignId: campaign._id, instant }, 'a run was missed')
-      return null
+    } else {
+      await messages.runs.open(run)
+      await expandSoon(id)
     }
-    await messages.runs.open(run)
-    await expandSoon(id)
-    await rows.updateOne(mark, { $set: { nextAt: null, runId: id } })
-    return (await settle(campaign._id)) === 'online' ? id : null
+    await rows.updateOne({ _id: campaign._id, nextAt: instant }, { $set: { nextAt: next, runId: id } })
+    return todo === 'missed' || (await settle(campaign._id)) === 'online' ? id : null
   }
 
   /** A campaign paused or cancelled between being read and a run of it being opened: the run must follow. */
@@ -92,36 +106,24 @@ export function createStarter({
     return current?.state ?? null
   }
 
-  /** Ends the campaign when its run is over; asks again for an expansion that does not get on. */
-  async function follow(campaign: CampaignRow): Promise<void> {
-    const run = await messages.runs.get(campaign.runId!)
-    if (run === null) return
-    if (run.state === 'finished' || run.state === 'missed') {
-      asked.delete(run._id)
-      await rows.updateOne(
-        { _id: campaign._id, state: 'online' },
-        {
-          $set: { state: 'finished', stateReason: run.state === 'missed' ? 'missed' : null, updatedAt: clock.now() },
-          $inc: { rev: 1 }
-        }
-      )
-      return
-    }
-    if (run.state !== 'expanding' || run.paused) return
-    const now = clock.monotonic()
-    const last = asked.get(run._id)
-    if (last === undefined) asked.set(run._id, now)
-    else if (now - last > STUCK_MS) {
-      asked.set(run._id, now)
-      await expandSoon(run._id)
-    }
+  /** Ends a campaign that has no run to come when those it had are over. */
+  async function finish(campaign: CampaignRow): Promise<void> {
+    if ((await messages.runs.openOf(campaign._id)).length > 0) return
+    const last = await messages.runs.get(campaign.runId!)
+    if (last === null) return
+    const stateReason = campaign.trigger.kind === 'once' && last.state === 'missed' ? 'missed' : null
+    await rows.updateOne(
+      { _id: campaign._id, state: 'online', nextAt: null },
+      { $set: { state: 'finished', stateReason, updatedAt: clock.now() }, $inc: { rev: 1 } }
+    )
   }
 
-  /** A resume that died half-way leaves runs held of a campaign that is online. */
+  /** A resume that died half-way leaves runs held of a campaign that is online; a lost job leaves one that stands still. */
   async function reconcile(): Promise<void> {
     const now = clock.monotonic()
     if (now - reconciledAt < RECONCILE_MS) return
     reconciledAt = now
+    for (const id of await messages.runs.stuck(STUCK_MS)) await expandSoon(id)
     const held = { paused: true, state: { $in: ['expanding' as const, 'sending' as const] } }
     const ids = await messages.runs.rows.distinct('campaignId', held)
     if (ids.length === 0) return
@@ -132,10 +134,7 @@ export function createStarter({
   }
 
   async function continueRuns(campaignId: string): Promise<void> {
-    const campaign = await rows.findOne({ _id: campaignId })
-    if (campaign === null || campaign.runId === null) return
-    const run = await messages.runs.get(campaign.runId)
-    if (run?.state === 'expanding') await expandSoon(run._id)
+    for (const run of await messages.runs.openOf(campaignId)) if (run.state === 'expanding') await expandSoon(run._id)
   }
 
   return {
@@ -159,9 +158,8 @@ export function createStarter({
           log.error({ err: error, campaignId: campaign._id }, 'a run could not be started')
         }
       }
-      for (const campaign of await rows.find({ ...only, state: 'online', runId: { $ne: null } }).toArray()) {
-        await follow(campaign)
-      }
+      const over = { ...only, state: 'online' as const, nextAt: null, runId: { $ne: null } }
+      for (const campaign of await rows.find(over).toArray()) await finish(campaign)
       if (id === undefined) await reconcile()
       return opened
     },

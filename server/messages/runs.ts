@@ -20,6 +20,8 @@ export type RunRow = {
   cursor: string | null
   instant: Date
   startedAt: Date
+  /** While it expands: when its rows were last added to. */
+  movedAt: Date
   finishedAt: Date | null
   notAfter: Date
   /** What the campaign said when the run started; a run keeps it. */
@@ -43,6 +45,8 @@ export type RunOpen = {
   openUntil?: Date
 }
 
+/** States of runs that may yet send. */
+const OPEN: RunRow['state'][] = ['expanding', 'sending']
 /** How long a cancelled run is still asked for: longer than any lease of its rows. */
 const CANCELLED_MS = 8 * DAY_MS
 
@@ -53,6 +57,7 @@ const schema = new Schema(
   { collection: 'runs', autoIndex: false, versionKey: false, strict: false }
 )
 schema.index({ campaignId: 1, instant: -1 }) // campaign page: its runs, newest first
+schema.index({ state: 1 }) // which expansions stand still?
 schema.index({ accountId: 1, state: 1 }) // pump: which runs are closed to sending?
 
 /** A message's class as counters know it: `open`, or its final state with the reason that explains it. */
@@ -86,6 +91,36 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
   const counters = counterModel(db).collection as unknown as Collection<CounterRow>
   const closed = new Map<string, { at: number; paused: Set<string>; cancelled: Set<string> }>()
 
+  async function insert(run: RunOpen, state: RunRow['state']): Promise<RunRow> {
+    const now = clock.now()
+    const row: RunRow = {
+      _id: run.id,
+      campaignId: run.campaignId,
+      accountId: run.accountId,
+      templateId: run.templateId,
+      lane: run.lane,
+      state,
+      paused: false,
+      heldReason: null,
+      cursor: null,
+      instant: run.instant,
+      startedAt: now,
+      movedAt: now,
+      finishedAt: state === 'missed' ? now : null,
+      notAfter: run.notAfter,
+      snapshot: run.snapshot,
+      test: run.test ?? false,
+      openUntil: run.openUntil ?? null
+    }
+    try {
+      await rows.insertOne(row)
+      return row
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error
+      return (await rows.findOne({ _id: run.id }))!
+    }
+  }
+
   return {
     rows,
     ready: async () => {
@@ -93,46 +128,16 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
     },
 
     /** Opens the run, or reads the one that is there: its id is derived, so two schedulers open one. */
-    async open(run: RunOpen): Promise<RunRow> {
-      const row: RunRow = {
-        _id: run.id,
-        campaignId: run.campaignId,
-        accountId: run.accountId,
-        templateId: run.templateId,
-        lane: run.lane,
-        state: run.openUntil === undefined ? 'expanding' : 'sending',
-        paused: false,
-        heldReason: null,
-        cursor: null,
-        instant: run.instant,
-        startedAt: clock.now(),
-        finishedAt: null,
-        notAfter: run.notAfter,
-        snapshot: run.snapshot,
-        test: run.test ?? false,
-        openUntil: run.openUntil ?? null
-      }
-      try {
-        await rows.insertOne(row)
-        return row
-      } catch (error) {
-        if (!isDuplicateKey(error)) throw error
-        return (await rows.findOne({ _id: run.id }))!
-      }
-    },
+    open: (run: RunOpen): Promise<RunRow> => insert(run, run.openUntil === undefined ? 'expanding' : 'sending'),
 
-    /** An instant nobody was there for, decided once. */
+    /** An instant nobody was there for; one that somebody has started meanwhile stays started. */
     async missed(run: RunOpen): Promise<void> {
-      const row = await this.open(run)
-      await rows.updateOne(
-        { _id: row._id, state: 'expanding', cursor: null },
-        { $set: { state: 'missed', finishedAt: clock.now() } }
-      )
+      await insert(run, 'missed')
     },
 
     /** After the rows, never before: a crash repeats a batch and skips none. */
     async checkpoint(id: string, cursor: string): Promise<void> {
-      await rows.updateOne({ _id: id }, { $max: { cursor } })
+      await rows.updateOne({ _id: id }, { $max: { cursor }, $set: { movedAt: clock.now() } })
     },
 
     async expanded(id: string): Promise<void> {
@@ -140,12 +145,21 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
     },
 
     get: (id: string) => rows.findOne({ _id: id }),
+    /** Of a campaign, those that may yet send. */
+    openOf: (campaignId: string) => rows.find({ campaignId, state: { $in: OPEN } }).toArray(),
+    /** Runs whose expansion nobody has moved on for `ms`. */
+    stuck: (ms: number): Promise<string[]> =>
+      rows.distinct('_id', {
+        state: 'expanding',
+        paused: false,
+        movedAt: { $lt: new Date(clock.now().getTime() - ms) }
+      }),
     ofCampaign: (campaignId: string, limit = 100) =>
       rows.find({ campaignId }).sort({ instant: -1 }).limit(limit).toArray(),
 
     /** Pause: nothing fires from the next slot block on. Resume: the other way round. */
     async setPaused(campaignId: string, paused: boolean, reason: string | null = null): Promise<void> {
-      const open = await rows.find({ campaignId, state: { $in: ['expanding', 'sending'] } }).toArray()
+      const open = await this.openOf(campaignId)
       if (paused) for (const run of open) await budget.stop(run.accountId, run._id)
       await rows.updateMany(
         { _id: { $in: open.map((run) => run._id) } },
@@ -157,7 +171,7 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
 
     /** Ends the campaign's open runs. @returns their ids: the messages room cancels the rows */
     async cancel(campaignId: string): Promise<string[]> {
-      const open = await rows.find({ campaignId, state: { $in: ['expanding', 'sending'] } }).toArray()
+      const open = await this.openOf(campaignId)
       for (const run of open) await budget.stop(run.accountId, run._id)
       const ids = open.map((run) => run._id)
       await rows.updateMany({ _id: { $in: ids } }, { $set: { state: 'cancelled', finishedAt: clock.now() } })

@@ -1,57 +1,13 @@
 import t from 'tap'
-import type { CampaignCreate } from '../../../shared/campaign.js'
 import type { Trigger } from '../../../shared/trigger.js'
-import type { Rooms } from './rooms.js'
-import { CONTENT, openStore } from './rooms.js'
+import { arranged, work } from './arranged.js'
+import { openStore } from './rooms.js'
 
 const store = await openStore(t)
 
-/** Rooms with an account, people of it named 0, 1, 2 …, an audience of them all, and a campaign due in an hour. */
-async function arranged(t: Parameters<typeof store.rooms>[0], people: number, more: Partial<CampaignCreate> = {}) {
-  const rooms = await store.rooms(t)
-  const account = await rooms.account()
-  const names = Array.from({ length: people }, (_, i) => ({ name: `人${i}` }))
-  const crowd = people > 50 ? await bulk(rooms, account.id, people) : await rooms.crowd(account.id, names)
-  const audience = await rooms.audiences.create({ name: '全部', rule: { all: [] } })
-  const at = new Date(rooms.clock.now().getTime() + 3_600_000)
-  const wanted: CampaignCreate = {
-    name: '提醒',
-    accountId: account.appId,
-    audienceId: audience.id,
-    templateId: 'T',
-    lane: 'bulk',
-    trigger: { kind: 'once', at, zone: 'Asia/Shanghai' },
-    content: CONTENT,
-    missingVariable: 'skip',
-    waitForCredential: false,
-    ...more
-  }
-  const campaign = await rooms.campaigns.create(wanted)
-  return { ...rooms, accountId: account.id, crowd, audience, campaign, id: campaign._id, at, wanted }
-}
-
-/** Many people at once, all with a name. */
-async function bulk({ people }: Rooms, accountId: string, count: number) {
-  const met = await people.recipients(
-    accountId,
-    Array.from({ length: count }, (_, i) => `open-${i}`)
-  )
-  await people.models.people.updateMany({}, { $set: { 'attributes.name': '众人' } })
-  return met
-}
-
-/** Runs every job that waits, as a worker would, until none is left. */
-async function work({ db, jobs }: Pick<Rooms, 'db' | 'jobs'>) {
-  for (;;) {
-    const job = await db.collection('agendaJobs').findOneAndDelete({ type: 'normal' })
-    if (job === null) return
-    await jobs.run(job.name, job.data)
-  }
-}
-
 t.test('a campaign', async (t) => {
   t.test('is a draft until it is activated, then cannot be changed', async (t) => {
-    const { campaigns, id, accountId } = await arranged(t, 1)
+    const { campaigns, id, accountId } = await arranged(store, t, 1)
     t.match(await campaigns.get(id), { state: 'draft', accountId, nextAt: null })
     const online = await campaigns.activate(id)
     t.match(online, { state: 'online', runId: null })
@@ -70,7 +26,7 @@ t.test('a campaign', async (t) => {
   })
 
   t.test('changes only for who saw it last', async (t) => {
-    const { campaigns, id } = await arranged(t, 1)
+    const { campaigns, id } = await arranged(store, t, 1)
     const { rev } = await campaigns.get(id)
     const changed = await campaigns.patch(id, { name: 'new' }, `"${rev}"`)
     t.equal(changed.rev, rev + 1)
@@ -82,7 +38,7 @@ t.test('a campaign', async (t) => {
   })
 
   t.test('names a template and an audience that are there', async (t) => {
-    const { campaigns, id, wanted, audience, account, db } = await arranged(t, 1)
+    const { campaigns, id, wanted, audience, account, db } = await arranged(store, t, 1)
     const refused = (asked: Promise<unknown>, pointers: string[]) =>
       t.rejects(asked, { status: 422, errors: pointers.map((pointer) => ({ pointer })) })
     await refused(campaigns.create({ ...wanted, templateId: 'nope', audienceId: 'gone' }), [
@@ -100,7 +56,7 @@ t.test('a campaign', async (t) => {
   })
 
   t.test('that cannot work is refused with every problem, and stays a draft', async (t) => {
-    const { campaigns, id, accounts, accountId, clock, wanted } = await arranged(t, 1)
+    const { campaigns, id, accounts, accountId, clock, wanted } = await arranged(store, t, 1)
     t.match(await campaigns.check(id), { ready: true, problems: [], forecast: { matched: 1, reachableNow: 0 } })
     await t.rejects(campaigns.create({ ...wanted, open: { url: 'https://a.cn' } }), {
       errors: [{ pointer: '/open/url' }]
@@ -136,7 +92,7 @@ t.test('a campaign', async (t) => {
 
 t.test('a run', async (t) => {
   t.test('starts at its time, gives each person one row, and ends its campaign', async (t) => {
-    const arrangement = await arranged(t, 3)
+    const arrangement = await arranged(store, t, 3)
     const { campaigns, clock, id, people, rows, messages, crowd, at } = arrangement
     const stranger = await people.identify({ externalId: 's', attributes: { name: '客' } })
     const nameless = await people.identify({ externalId: 'n' })
@@ -170,7 +126,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('that is due starts with the activation', async (t) => {
-    const { campaigns, id, rows, clock } = await arranged(t, 2)
+    const { campaigns, id, rows, clock } = await arranged(store, t, 2)
     const late = new Date(clock.now().getTime() - 59 * 60_000)
     await campaigns.patch(id, { trigger: { kind: 'once', at: late, zone: 'Asia/Shanghai' } })
     t.match(await campaigns.check(id), { ready: true, warnings: [{ code: 'trigger.late' }] })
@@ -179,7 +135,9 @@ t.test('a run', async (t) => {
   })
 
   t.test('nobody was there for is missed, once and for all', async (t) => {
-    const { campaigns, id, rows, clock, at, messages } = await arranged(t, 2, { missed: { lateWithinMs: 600_000 } })
+    const { campaigns, id, rows, clock, at, messages } = await arranged(store, t, 2, {
+      missed: { lateWithinMs: 600_000 }
+    })
     await campaigns.activate(id)
     clock.set(new Date(at.getTime() + 601_000))
     await campaigns.tick()
@@ -189,7 +147,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('is one, whatever two schedulers and two expanders do at once', async (t) => {
-    const arrangement = await arranged(t, 30)
+    const arrangement = await arranged(store, t, 30)
     const { campaigns, clock, id, at, rows, messages, start } = arrangement
     await campaigns.activate(id)
     clock.set(at)
@@ -205,7 +163,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('goes on where it was after a crash between the rows and the cursor', async (t) => {
-    const { campaigns, clock, id, at, messages, start } = await arranged(t, 2_300)
+    const { campaigns, clock, id, at, messages, start } = await arranged(store, t, 2_300)
     await campaigns.activate(id)
     clock.set(at)
     const { checkpoint } = messages.runs
@@ -228,7 +186,7 @@ t.test('a run', async (t) => {
 
   t.test('is opened again after a crash at any point of its opening', async (t) => {
     for (const point of ['before the job', 'before the mark'] as const) {
-      const arrangement = await arranged(t, 2)
+      const arrangement = await arranged(store, t, 2)
       const { campaigns, clock, id, at, messages, jobs, start, rows } = arrangement
       await campaigns.activate(id)
       clock.set(at)
@@ -251,7 +209,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('stands still while paused, keeps its content, and goes on', async (t) => {
-    const { campaigns, clock, id, at, messages, rows, db, jobs } = await arranged(t, 1_500)
+    const { campaigns, clock, id, at, messages, rows, db, jobs } = await arranged(store, t, 1_500)
     await campaigns.activate(id)
     clock.set(at)
     await campaigns.tick() // the first thousand, in process
@@ -273,7 +231,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('ends with its campaign cancelled, rows and all', async (t) => {
-    const { campaigns, clock, id, at, messages, db, jobs } = await arranged(t, 1_100)
+    const { campaigns, clock, id, at, messages, db, jobs } = await arranged(store, t, 1_100)
     await campaigns.activate(id)
     clock.set(at)
     await campaigns.tick()
@@ -285,7 +243,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('of a campaign resumed by a process that died half-way is let go by the next', async (t) => {
-    const { campaigns, clock, id, at, messages, start } = await arranged(t, 2)
+    const { campaigns, clock, id, at, messages, start } = await arranged(store, t, 2)
     await campaigns.activate(id)
     clock.set(at)
     await campaigns.tick()
@@ -300,7 +258,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('stops before anybody is written to when a variable is missing and the campaign says so', async (t) => {
-    const { campaigns, clock, id, at, rows, crowd, people } = await arranged(t, 3, { missingVariable: 'stop' })
+    const { campaigns, clock, id, at, rows, crowd, people } = await arranged(store, t, 3, { missingVariable: 'stop' })
     await people.patch(crowd[1]!.personId, { attributes: { name: null } })
     await campaigns.activate(id)
     clock.set(at)
@@ -315,7 +273,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('keeps the audience it started with', async (t) => {
-    const { campaigns, clock, id, at, rows, audiences, audience, db, jobs } = await arranged(t, 2)
+    const { campaigns, clock, id, at, rows, audiences, audience, db, jobs } = await arranged(store, t, 2)
     await campaigns.activate(id)
     clock.set(at)
     jobs.running = () => true // as where jobs run: nothing is expanded in process
@@ -326,7 +284,7 @@ t.test('a run', async (t) => {
   })
 
   t.test('of an audience that is gone pauses its campaign', async (t) => {
-    const { campaigns, clock, id, at, audiences, audience } = await arranged(t, 2)
+    const { campaigns, clock, id, at, audiences, audience } = await arranged(store, t, 2)
     await campaigns.activate(id)
     await audiences.rows.deleteOne({ _id: audience.id })
     clock.set(at)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decide, firstInstant, instantsAfter, lifeOf } from '../../../server/campaigns/schedule.js'
+import { decide, instantsAfter, lifeOf, nextInstant } from '../../../server/campaigns/schedule.js'
 import type { Trigger } from '../../../shared/trigger.js'
 import { openFaults } from '../../../server/messages/direct.js'
 
@@ -28,8 +28,20 @@ t.test('the instants of a trigger', async (t) => {
   t.same(instantsAfter(once, minutes(-1), 5), [noon])
   t.same(instantsAfter(once, noon, 5), [], 'what is due now is not to come')
   t.same(instantsAfter(onEvent, noon, 5), [])
-  t.same(firstInstant(once), noon)
-  t.equal(firstInstant(onEvent), null)
+  const twice: Trigger = { kind: 'recurring', from: noon, zone: 'UTC', every: 'day', times: ['12:00', '18:00'] }
+  t.same(instantsAfter(twice, noon, 3), [minutes(360), minutes(1440), minutes(1800)])
+  t.same(instantsAfter({ ...twice, until: minutes(360) }, noon, 3), [minutes(360)])
+})
+
+t.test('a campaign that goes online owes', async (t) => {
+  const daily: Trigger = { kind: 'recurring', from: minutes(-9_999), zone: 'UTC', every: 'day', times: ['12:00'] }
+  const next = (trigger: Trigger, now: Date, runId: string | null = null) => nextInstant({ trigger, runId }, now)
+  t.same(next(once, minutes(30)), noon, 'its one run, however late')
+  t.equal(next(once, minutes(30), 'run'), null, 'not a second one')
+  t.same(next(daily, noon), noon, 'the run of this very moment')
+  t.same(next(daily, minutes(1), 'run'), minutes(1440), 'no run of the time it was not online')
+  t.equal(next({ ...daily, until: noon }, minutes(1)), null)
+  t.equal(next(onEvent, noon), null)
 })
 
 t.test('the life of a message', async (t) => {
