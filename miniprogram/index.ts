@@ -5,9 +5,11 @@ import type { Kit, Options } from './types.js'
 export { createKit }
 export type {
   Env,
+  FormEvent,
   HostSession,
   Kit,
   Options,
+  PaymentAnswer,
   PaymentOptions,
   PhoneApi,
   Preferences,

@@ -1,13 +1,14 @@
 import { isEventName, readProperties } from './capture/event.js'
-import { refuseFormId } from './capture/form-id.js'
-import { readFailure, readGrants } from './capture/grant.js'
+import { refuseFormId, type Refusal } from './capture/form-id.js'
+import { createPayments } from './capture/payment.js'
 import { isPaid, prepayIdOf } from './capture/prepay-id.js'
+import { createSubscriptions } from './capture/subscription.js'
 import { noteForm, refuseForm } from './door.js'
 import { phoneEnv } from './env.js'
 import { createSessions } from './login.js'
 import { createOutbox } from './outbox/outbox.js'
 import { DEFAULTS } from './settings.js'
-import { createTransport, swallow } from './transport.js'
+import { createTransport } from './transport.js'
 import type { Kit, Options, PaymentOptions, PhoneApi, Preferences, Status, SubscribeOutcome } from './types.js'
 
 declare const wx: PhoneApi | undefined
@@ -35,9 +36,18 @@ export function createKit(options: Partial<Options> = {}): Kit {
     say
   })
   const refused: Record<string, number> = {}
+  const reported: Record<string, true> = {}
   const opened: Record<string, true> = {}
   const undo: (() => void)[] = []
-  let rawPayment: ((options: any) => any) | null = null
+  const payments = createPayments({
+    api,
+    paid: (given, res) => safely('payment', () => capturePayment(given, res), undefined)
+  })
+  const requestSubscribe = createSubscriptions({
+    api,
+    env,
+    answered: (outcome, place) => safely('subscribe', () => captureGrants(outcome, place), undefined)
+  })
 
   function say(line: string, facts: Record<string, unknown> = {}): void {
     if (!options.debug) return
@@ -69,11 +79,15 @@ export function createKit(options: Partial<Options> = {}): Kit {
   }
 
   function captureForm(value: unknown, place: unknown): void {
+    if (settings().stop.form) return turnAway('form', 'stopped')
     const reason = refuseFormId(value)
     // before the server has spoken we cannot know whether it takes mock ids; it judges them itself then
     const mockMayPass = settings().acceptMock || (sessions !== null && !sessions.known())
-    if (reason && !(reason === 'mock' && mockMayPass)) return turnAway('form', reason, { value })
-    if (settings().stop.form) return turnAway('form', 'stopped')
+    if (reason && !(reason === 'mock' && mockMayPass)) {
+      turnAway('form', reason, { value })
+      report(reason, value, place)
+      return
+    }
     const now = env.now()
     const unwanted = refuseForm(settings(), outbox.box.read(), now)
     if (unwanted) return turnAway('form', unwanted)
@@ -81,11 +95,19 @@ export function createKit(options: Partial<Options> = {}): Kit {
       noteForm(b, now)
     )
   }
+  /** The first of each kind an app start is handed in as it is: the server refuses it by kind, too, and counts. */
+  function report(reason: Refusal, value: unknown, place: unknown): void {
+    if (!sessions || reported[reason]) return
+    reported[reason] = true
+    const text = typeof value === 'string' && reason !== 'malformed' && value ? value : undefined
+    outbox.keep([{ kind: 'credential', source: 'form', value: text, place: placed(place) }])
+  }
 
-  function capturePayment(given: any, res: any, orderId: unknown, place: unknown): void {
+  function capturePayment(given: PaymentOptions, res: any): void {
+    const { orderId, place } = given
     const value = prepayIdOf(given.package)
-    if (!isPaid(res)) return turnAway('payment', 'failed')
-    if (value === null) return turnAway('payment', 'empty')
+    if (!isPaid(res)) return turnAway('payment', 'unpaid')
+    if (value === null) return turnAway('payment', 'noPrepayId')
     if (settings().stop.payment) return turnAway('payment', 'stopped')
     const order = orderId === undefined || orderId === null ? '' : String(orderId)
     if (order.length > 64) say('orderId left out: longer than 64 characters', { orderId: order })
@@ -101,66 +123,6 @@ export function createKit(options: Partial<Options> = {}): Kit {
     ])
   }
 
-  function pay(call: (o: any) => any, options: PaymentOptions): any {
-    const host: PaymentOptions = options || {}
-    const { success, fail, complete } = host
-    const asked = Object.assign({}, host)
-    delete asked.orderId
-    delete asked.place
-    const run = (onSuccess: any, onFail: any) => {
-      asked.success = (res: any) => {
-        safely('payment', () => capturePayment(host, res, host.orderId, host.place), undefined)
-        if (onSuccess) onSuccess(res)
-      }
-      asked.fail = onFail
-      asked.complete = complete
-      let answer: any
-      try {
-        answer = call(asked)
-      } catch (error) {
-        const res = { errMsg: `requestPayment:fail ${error}` }
-        if (onFail) onFail(res)
-        if (complete) complete(res)
-      }
-      swallow(answer)
-      return answer
-    }
-    // As wx does it: a promise only when the host gave no callback; old base libraries have none to give
-    if (success || fail || complete) return void run(success, fail)
-    return new Promise((resolve, reject) => run(resolve, reject))
-  }
-
-  function requestSubscribe(templateIds: string[], place?: string): Promise<SubscribeOutcome> {
-    const ids = (Array.isArray(templateIds) ? templateIds : []).filter((id) => typeof id === 'string' && id)
-    return new Promise((resolve) => {
-      let over = false
-      const finish = (outcome: SubscribeOutcome) => {
-        if (over) return
-        over = true
-        safely('subscribe', () => captureGrants(outcome, place), undefined)
-        resolve(outcome)
-      }
-      if (!ids.length)
-        return resolve({
-          results: {},
-          accepted: [],
-          errMsg: 'requestSubscribeMessage:fail no template',
-          errCode: 10001
-        })
-      try {
-        // nothing may be awaited before this: phones ask for the tap itself ("can only be invoked by user TAP gesture")
-        swallow(
-          api().requestSubscribeMessage!({
-            tmplIds: ids,
-            success: (res: any) => finish(readGrants(ids, res)),
-            fail: (res: any) => finish(readFailure(ids, res))
-          })
-        )
-      } catch (error) {
-        finish(readFailure(ids, { errMsg: `requestSubscribeMessage:fail ${error}` }))
-      }
-    })
-  }
   function captureGrants({ results, errMsg }: SubscribeOutcome, place: unknown): void {
     say('subscription answer', { results, errMsg })
     if (settings().stop.grant) return turnAway('grant', 'stopped')
@@ -221,17 +183,7 @@ export function createKit(options: Partial<Options> = {}): Kit {
     const ready = () => void outbox.flush()
     sessions.get().then(ready, ready)
   }
-  if (options.hookPayments) safely('hook', hook, undefined)
-  function hook(): void {
-    const target = api() as any
-    const own = Object.getOwnPropertyDescriptor(target, 'requestPayment')
-    const raw = target.requestPayment
-    const value = (o: any) => pay((x) => raw.call(target, x), o)
-    // wx's members may be getter-only, where plain assignment is ignored or throws
-    Object.defineProperty(target, 'requestPayment', { value, writable: true, configurable: true, enumerable: true })
-    rawPayment = (x) => raw.call(target, x)
-    undo.push(() => (own ? Object.defineProperty(target, 'requestPayment', own) : delete target.requestPayment))
-  }
+  if (options.hookPayments) safely('hook', () => undo.push(payments.hook()), 0)
 
   return {
     captureSubmit(event, place) {
@@ -244,7 +196,7 @@ export function createKit(options: Partial<Options> = {}): Kit {
         undefined
       )
     },
-    requestPayment: (given) => pay((o) => (rawPayment ? rawPayment(o) : api().requestPayment!(o)), given),
+    requestPayment: payments.request,
     requestSubscribe,
     track(name, properties) {
       safely(

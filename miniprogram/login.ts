@@ -16,7 +16,8 @@ interface Session {
   token: string
   /** Last moment of use, on the phone's own clock. */
   until: number
-  settings: Settings
+  /** Null while the server has told none: a host's own minting may leave them out. */
+  settings: Settings | null
 }
 
 /** No session to be had now; `retryAfterMs` when the server named a time. */
@@ -66,7 +67,12 @@ export function createSessions(parts: {
       const value = api().getStorageSync!(KEY)
       const sound = value && typeof value.token === 'string' && typeof value.until === 'number'
       return sound
-        ? { of: value.of, token: value.token, until: value.until, settings: readSettings(value.settings) }
+        ? {
+            of: value.of,
+            token: value.token,
+            until: value.until,
+            settings: value.settings ? readSettings(value.settings) : null
+          }
         : null
     } catch {
       return null
@@ -104,7 +110,7 @@ export function createSessions(parts: {
     const session: any = typeof given === 'string' ? { token: given } : given
     if (!session || typeof session.token !== 'string' || !session.token)
       throw new NoSession('getSession gave no token', null)
-    const settings = session.settings ? readSettings(session.settings) : known() ? settingsNow() : DEFAULTS
+    const settings = session.settings ? readSettings(session.settings) : held && held.settings
     return hold({ of, token: session.token, until: untilOf(session.expiresAt, null), settings })
   }
   async function fromLogin(): Promise<string> {
@@ -155,14 +161,10 @@ export function createSessions(parts: {
     }
     return running
   }
-  function known(): boolean {
-    return current() !== null || held !== null
-  }
-  function settingsNow(): Settings {
+  function told(): Settings | null {
     current()
-    return held ? held.settings : DEFAULTS
+    return held && held.settings
   }
-
   return {
     get,
     async call({ method, path, body }) {
@@ -173,8 +175,8 @@ export function createSessions(parts: {
       drop(token)
       return send(await get())
     },
-    settings: settingsNow,
-    known,
+    settings: () => told() || DEFAULTS,
+    known: () => told() !== null,
     signedIn: () => current() !== null
   }
 }

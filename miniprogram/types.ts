@@ -10,6 +10,7 @@ export interface PhoneApi {
   login?(options: any): any
   requestPayment?(options: any): any
   requestSubscribeMessage?(options: any): any
+  getSetting?(options: any): any
   getAccountInfoSync?(): any
   getLaunchOptionsSync?(): any
   onAppShow?(listener: any): any
@@ -77,10 +78,16 @@ export interface Options {
 
 /** What WeChat said to one request for subscriptions. Never a rejection: a refusal is an outcome too. */
 export interface SubscribeOutcome {
-  /** WeChat's word by template id: `accept…`, `reject`, `ban`, `filter`, or `fail:<code>` for all of them. */
+  /** WeChat's word by template id: `accept…`, `reject`, `ban`, `filter`; or `fail:<code or words>` for all of them. */
   results: Record<string, string>
   /** Template ids whose word starts with `accept`. */
   accepted: string[]
+  /** Templates whose answer the person told WeChat to keep without asking again: `accept`, `reject` or `ban`. */
+  always: Record<string, string>
+  /** The person's switch for all of this mini-program's messages; absent where the phone does not tell. */
+  mainSwitch?: boolean
+  /** Template ids not asked for in this call, being more than WeChat takes at once. */
+  left: string[]
   errMsg: string
   /** WeChat's code when the whole request failed, e.g. 20004: the user's main switch is off. */
   errCode?: number
@@ -101,24 +108,54 @@ export interface Status {
   acknowledged: Record<string, number>
   /** Catches given up on purpose, by the same kinds as `caught`. */
   dropped: Record<string, number>
-  /** Catches turned away at the door since the app started, by reason: mock, failed, retired, empty, … */
+  /**
+   * Turned away at the door since the app started, by reason: mock, failed, retired, empty, malformed, stopped, capped,
+   * tooSoon, unpaid, noPrepayId. Of the first five the first an app start is handed in, so that the server counts, too.
+   */
   refused: Record<string, number>
   /** Storage lines that could not be read back. */
   corrupt: number
   signedIn: boolean
 }
 
-export type PaymentOptions = Record<string, any> & { orderId?: string; place?: string }
+/** What `wx.requestPayment` takes, and two of our own that do not reach it. */
+export interface PaymentOptions {
+  timeStamp: string
+  nonceStr: string
+  /** `prepay_id=…`, as your backend signed it. */
+  package: string
+  paySign: string
+  signType?: string
+  success?(res: any): void
+  fail?(res: any): void
+  complete?(res: any): void
+  /** Your order, up to 64 characters: with it your backend can confirm the payment. */
+  orderId?: string | number
+  /** Where in the app, up to 100 characters; for reports. */
+  place?: string
+  /** What other platforms take besides. */
+  [more: string]: any
+}
+/** As `wx` does it: a promise only for who gave no callback. */
+export type PaymentAnswer<T> = T extends { success: any } | { fail: any } | { complete: any }
+  ? void
+  : Promise<{ errMsg: string }>
+
+/** A form's submit event, as WeChat, Taro and uni hand it over. */
+export interface FormEvent {
+  detail?: { formId?: unknown }
+  currentTarget?: { dataset?: Record<string, any> }
+}
 
 export interface Kit {
   /** For a host's own `<form report-submit bindsubmit>`: hand the submit event on. `place` also comes from `data-place`. */
-  captureSubmit(event: any, place?: string): void
+  captureSubmit(event: FormEvent, place?: string): void
   /** `wx.requestPayment`; the prepay_id is handed in once the payment succeeded. `orderId` and `place` stay with us. */
-  requestPayment(options: PaymentOptions): any
-  /** Asks for subscriptions, at once: call it first in the tap. */
+  requestPayment<T extends PaymentOptions>(options: T): PaymentAnswer<T>
+  /** Asks for subscriptions, at once: call it first in the tap. At most 5 templates; `left` names the rest. */
   requestSubscribe(templateIds: string[], place?: string): Promise<SubscribeOutcome>
   /** Reports what the person did. Name: a letter, then up to 63 of `A–Z a–z 0–9 _ .`; values text, number, boolean, Date. */
-  track(name: string, properties?: Record<string, unknown>): void
+  track(name: string, properties?: Record<string, any>): void
   /** Reports that a message was opened; done by itself for launches, call it for pages opened in other ways. */
   reportOpen(options?: { query?: Record<string, any> }): void
   /** With a wish: sets it and answers what is now in force. Without: asks the server. Null when it could not be reached. */

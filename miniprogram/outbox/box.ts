@@ -81,6 +81,8 @@ export function createBox(api: () => PhoneApi) {
   let text: unknown
   let unsaved = false
   let gone: Record<string, true> = {}
+  /** What was counted and could not be written. */
+  let owed: Record<string, number> = {}
 
   function read(): Box {
     let raw: unknown
@@ -98,7 +100,7 @@ export function createBox(api: () => PhoneApi) {
       box.items = box.items.filter((item) => !gone[item.id])
       for (const item of box.items) here[item.id] = true
       box.items = box.items.concat(known.items.filter((item) => !here[item.id]))
-      box.counts = known.counts
+      for (const name of Object.keys(owed)) count(box, name, owed[name])
     }
     known = box
     text = raw
@@ -112,6 +114,7 @@ export function createBox(api: () => PhoneApi) {
     change(run: (box: Box) => void): void {
       const box = read()
       const before = box.items.map((item) => item.id)
+      const counted = Object.assign({}, box.counts)
       run(box)
       known = box
       const now = write(box)
@@ -120,8 +123,12 @@ export function createBox(api: () => PhoneApi) {
         text = now
         unsaved = false
         gone = {}
+        owed = {}
       } catch {
         unsaved = true
+        for (const name of Object.keys(box.counts)) {
+          owed[name] = (owed[name] || 0) + box.counts[name] - (counted[name] || 0)
+        }
         const left: Record<string, true> = {}
         for (const item of box.items) left[item.id] = true
         for (const id of before) if (!left[id]) gone[id] = true

@@ -86,11 +86,13 @@ export function createOutbox(parts: {
     let batch: Item[]
     try {
       await sessions!.get() // its settings say how large a batch may be
-      lease.take() // logging in took its time
       batch = choose(lane)
       if (!batch.length) return !stopped
       const items = batch.map(lane.wire)
-      const body = () => (lane.dated ? { sentAt: new Date(env.now()).toISOString(), items } : { items })
+      const body = () => {
+        lease.take() // prolongs it: logging in may have taken its time
+        return lane.dated ? { sentAt: new Date(env.now()).toISOString(), items } : { items }
+      }
       answer = await sessions!.call({ method: 'POST', path: lane.path, body })
     } catch (error) {
       say('no session', { error: String(error) })

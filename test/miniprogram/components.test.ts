@@ -21,6 +21,16 @@ async function app(phone: FakePhone = {}, settings: object = {}) {
   }
   return { time, server, fake, kit, caught }
 }
+/** Counts the setData calls of a component from here on. */
+function countSets(instance: any): { n: number } {
+  const sets = { n: 0 }
+  const { setData } = instance
+  instance.setData = (...given: unknown[]) => {
+    sets.n++
+    return setData.apply(instance, given)
+  }
+  return sets
+}
 const pageOf = (wxml: string, def: any = {}): Inline => ({
   'pages/x': {
     page: true,
@@ -58,14 +68,16 @@ t.test('hongyan-form', async (t) => {
     t.equal(open.events.length, 1)
   })
   t.test('tells its host even when nothing usable was caught', async (t) => {
-    const { caught, kit } = await app()
+    const { caught, kit, server } = await app()
+    server.refuse = () => 'mock'
     const open = loadMini(distRoot)('components/hongyan-form/hongyan-form', ['submit'])
     for (const id of ['the formId is a mock one', 'requestFormId:fail timeout', undefined, 7, '']) {
       platform.formId = () => id
       open.tap('.hongyan-form-button')
     }
     t.equal(open.events.length, 5)
-    t.same(await caught(), [])
+    await caught()
+    t.match(kit.status(), { queued: 0, acknowledged: { refused: 4 } }, 'reported, a kind each')
     t.match(kit.status().refused, { mock: 1, failed: 1, empty: 2, malformed: 1 })
   })
   t.test('swallows the tap while disabled', async (t) => {
@@ -97,6 +109,39 @@ t.test('hongyan-form', async (t) => {
     t.notOk('formId' in open.events[0]!.detail, 'report-submit is off')
     t.same(await caught(), [])
     t.match(kit.status(), { queued: 0, caught: {} })
+  })
+  t.test('follows the server when it changes its mind, with one setData a tap', async (t) => {
+    const { server, time, fake } = await app({}, { stop: { form: true } })
+    const open = loadMini(distRoot)('components/hongyan-form/hongyan-form', ['submit'])
+    const sets = countSets(open.instance)
+    const tap = () => ((sets.n = 0), open.tap('.hongyan-form-button'), sets.n)
+    t.equal(tap(), 0)
+    server.settings = { stop: { form: false } }
+    await time.advance(2 * 3_600_000)
+    fake.show()
+    await library.preferences() // brings a new session
+    t.equal(tap(), 1)
+    t.equal(tap(), 0)
+    t.equal(open.events.at(-1)!.detail.formId, 'form-1', 'report-submit is on again')
+  })
+  t.test('asks WeChat for the check of the id in time, and where that fails still tells its host', async (t) => {
+    const { kit } = await app()
+    const { find, tap, events } = loadMini(distRoot)('components/hongyan-form/hongyan-form?timeout=800', ['submit'])
+    const form = find('.hongyan-form')
+    t.same([form.data.reportSubmit, form.data.reportSubmitTimeout], [true, 800])
+    platform.formId = () => 'requestFormId:fail timeout'
+    tap('.hongyan-form-button')
+    t.equal(events.length, 1)
+    t.same(kit.status().refused, { failed: 1 })
+  })
+  t.test('works where base libraries know no report-submit', async (t) => {
+    const { kit } = await app()
+    platform.formId = () => undefined
+    platform.formValue = () => ({ a: 1 })
+    const open = loadMini(distRoot)('components/hongyan-form/hongyan-form', ['submit'])
+    open.tap('.hongyan-form-button')
+    t.match(open.events, [{ detail: { value: { a: 1 } } }])
+    t.same(kit.status().refused, { empty: 1 })
   })
   t.test('before any install keeps its catch for the kit that comes', async (t) => {
     const time = createVirtualEnv()
@@ -157,6 +202,25 @@ t.test('hongyan-subscribe', async (t) => {
     loadMini(distRoot)('components/hongyan-subscribe/hongyan-subscribe?scene=order').tap('.hongyan-subscribe-button')
     t.same(fake.calls.find((call) => call.name === 'requestSubscribeMessage')!.options.tmplIds, ['t8'])
   })
+})
+
+t.test('hongyan-preferences shows nothing it does not know', async (t) => {
+  const { server, time } = await app()
+  server.fault = () => ({ statusCode: 503 })
+  const open = loadMini(distRoot)('components/hongyan-preferences/hongyan-preferences', ['change', 'fail'])
+  const sets = countSets(open.instance)
+  await time.advance(30_000)
+  t.match(open.events, [{ name: 'fail' }])
+  t.equal(open.instance.data.busy, true, 'the switch cannot be moved')
+  server.fault = null
+  open.element.triggerPageLifetime('show', [])
+  open.element.triggerPageLifetime('show', [])
+  await time.advance(30_000)
+  t.same([open.instance.data.busy, open.instance.data.optedOut, sets.n], [false, false, 1])
+  t.equal(server.asked.filter((ask) => ask.path.endsWith('/status')).length, 2)
+  open.element.triggerPageLifetime('show', [])
+  await time.advance(30_000)
+  t.equal(sets.n, 1, 'and asks no more')
 })
 
 t.test('hongyan-preferences shows what the server holds and sends the wish', async (t) => {

@@ -1,23 +1,12 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { createFakeWx, overHttp, type FakePhone } from '../../demo/fake-wx.js'
+import { createFakeWx, overHttp } from '../../demo/fake-wx.js'
 import { createScriptedServer, library, requireBuilt } from './library.js'
+import { order, phone } from './phone.js'
 import { createVirtualEnv } from './virtual-env.js'
 
 const HOUR = 3_600_000
-const MOCK = 'the formId is a mock one'
-
-function phone(over: { phone?: FakePhone; options?: object; settings?: object; login?: () => any } = {}) {
-  const time = createVirtualEnv()
-  const server = createScriptedServer(time.env.now, { flushMs: 1000, ...over.settings })
-  const network = (request: any) => server.network(request)
-  const fake = createFakeWx({ login: () => 'code-1', network, ...over.phone })
-  const kit = library.createKit({ server: 'https://hy.example/', api: fake.wx, env: time.env, ...over.options })
-  const submit = (formId: unknown, place?: string) => kit.captureSubmit({ detail: { formId } }, place)
-  return { time, server, fake, kit, submit, kept: () => [...server.kept.values()] }
-}
-const order = { timeStamp: '1', nonceStr: 'n', signType: 'MD5', package: 'prepay_id=wx2017', paySign: 's' }
 
 t.test('a session', async (t) => {
   t.test('comes from one wx.login, however many ask at once', async (t) => {
@@ -64,11 +53,12 @@ t.test('a session', async (t) => {
       const fake = createFakeWx({ login: () => 'c', network: server.network })
       const env = { ...time.env, now: () => time.env.now() + years * 365 * 24 * HOUR }
       const kit = library.createKit({ server: 'https://hy.example', api: fake.wx, env })
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 15; i++) {
         await kit.preferences()
-        await time.advance(60_000)
+        await time.advance(5 * 60_000)
       }
-      t.equal(server.sessions(), 1, `${years} years`)
+      t.equal(server.sessions(), 2, `one for each hour, ${years} years off`)
+      t.equal(server.asked.length, 17, 'and no 401 on the way')
     }
   })
   t.test("comes from the host's backend when given, and then never from wx.login", async (t) => {
@@ -83,6 +73,18 @@ t.test('a session', async (t) => {
     await kit.flush()
     t.equal(server.batches[1]!.token, 'host-2')
     t.equal(fake.calls.filter((call) => call.name === 'login').length, 0)
+  })
+  t.test('from a host that tells no settings leaves the judging of mock ids to the server', async (t) => {
+    const { kit, server, submit } = phone({ options: { getSession: () => 'host-1' } })
+    server.refuse = () => 'mock'
+    await kit.preferences()
+    submit('the formId is a mock one')
+    await kit.flush()
+    t.match(kit.status(), { queued: 0, refused: {}, acknowledged: { refused: 1 } })
+    const told = phone({ options: { getSession: () => ({ token: 'host-1', settings: { acceptMock: false } }) } })
+    await told.kit.preferences()
+    told.submit('the formId is a mock one')
+    t.match(told.kit.status().refused, { mock: 1 })
   })
   t.test('may be a bare token; a host that fails, hangs or throws costs nothing but time', async (t) => {
     let answer: () => any = () => {
@@ -104,169 +106,6 @@ t.test('a session', async (t) => {
     answer = () => 'host-9'
     await time.advance(10 * 60_000)
     t.equal(kept().length, 1)
-  })
-})
-
-t.test('at the door', async (t) => {
-  t.test('unusable ids are refused by kind and told in debug', async (t) => {
-    const lines: any[] = []
-    const { kit, submit, time, kept } = phone({
-      options: { debug: (line: string, facts: any) => lines.push([line, facts.reason]) }
-    })
-    await time.settle()
-    for (const id of [
-      MOCK,
-      'the formId is no longer available in develop or trial version of this mini program',
-      'requestFormId:fail deprecated',
-      'requestFormId:fail timeout',
-      '',
-      undefined,
-      null,
-      12,
-      { id: 'x' },
-      'x'.repeat(513)
-    ])
-      submit(id)
-    submit('a7dd0a1a2a0bfa1f1c1d1e1f20212223')
-    await time.advance(2000)
-    t.same(kit.status().refused, { mock: 1, retired: 2, failed: 1, empty: 3, malformed: 3 })
-    t.equal(lines.filter(([line]) => line === 'refused at the door').length, 10)
-    t.equal(kept().length, 1)
-  })
-  t.test('mock ids pass in a sandbox, and while the server has not spoken yet', async (t) => {
-    const sandbox = phone({ settings: { acceptMock: true } })
-    await sandbox.time.settle()
-    sandbox.submit(MOCK)
-    sandbox.submit('requestFormId:fail timeout')
-    await sandbox.time.advance(2000)
-    t.match(sandbox.kept(), [{ value: MOCK }])
-    t.same(sandbox.kit.status().refused, { failed: 1 })
-    const early = phone()
-    early.server.refuse = (item) => (item.value === MOCK ? 'mock' : null)
-    early.submit(MOCK)
-    await early.time.advance(2000)
-    t.match(early.kit.status(), { queued: 0, acknowledged: { refused: 1 } }, 'the server judges it')
-  })
-  t.test("the server's caps hold for forms: per day, by interval, and stop", async (t) => {
-    const { kit, submit, time, kept } = phone({ settings: { capPerDay: 3, minIntervalMs: 2000 } })
-    await time.settle()
-    for (let i = 0; i < 10; i++) {
-      submit(`f${i}`)
-      await time.advance(1000)
-    }
-    t.equal(kept().length, 3)
-    t.match(kit.status().refused, { tooSoon: 2, capped: 5 })
-    await time.advance(24 * HOUR)
-    submit('tomorrow')
-    await kit.flush()
-    t.equal(kept().length, 4)
-    const stopped = phone({ settings: { stop: { form: true, payment: true, grant: true } } })
-    await stopped.time.settle()
-    stopped.submit('a')
-    await stopped.kit.requestPayment(order)
-    await stopped.kit.requestSubscribe(['t'])
-    t.match(stopped.kit.status(), { queued: 0, refused: { stopped: 3 } })
-  })
-})
-
-t.test('requestPayment', async (t) => {
-  t.test('hands in the bare prepay_id after success; orderId and place never reach WeChat', async (t) => {
-    const { kit, fake, kept } = phone()
-    const res = await kit.requestPayment({ ...order, orderId: 'o-1', place: 'cart' })
-    t.equal(res.errMsg, 'requestPayment:ok')
-    t.strictSame(Object.keys(fake.calls.find((call) => call.name === 'requestPayment')!.options).sort(), [
-      'complete',
-      'fail',
-      'nonceStr',
-      'package',
-      'paySign',
-      'signType',
-      'success',
-      'timeStamp'
-    ])
-    await kit.flush()
-    t.match(kept(), [{ source: 'payment', value: 'wx2017', orderId: 'o-1', place: 'cart', result: 'ok' }])
-  })
-  t.test("runs the host's callbacks as wx would, and keeps nothing of a cancelled one", async (t) => {
-    const said: string[] = []
-    const host = (name: string) => (res: any) => said.push(`${name} ${res.errMsg}`)
-    const listening = { success: host('success'), fail: host('fail'), complete: host('complete') }
-    const good = phone()
-    t.equal(good.kit.requestPayment({ ...order, ...listening }), undefined)
-    await good.time.settle()
-    const bad = phone({ phone: { pay: () => 'requestPayment:fail cancel' } })
-    bad.kit.requestPayment({ ...order, ...listening })
-    await bad.time.settle()
-    t.match(await bad.kit.requestPayment(order).catch((res: unknown) => res), { errMsg: 'requestPayment:fail cancel' })
-    t.same(said, [
-      'success requestPayment:ok',
-      'complete requestPayment:ok',
-      'fail requestPayment:fail cancel',
-      'complete requestPayment:fail cancel'
-    ])
-    t.equal(good.kit.status().caught.payment, 1)
-    t.same(bad.kit.status().caught, {})
-  })
-  t.test('has the catch in storage before the host hears of the success', async (t) => {
-    const { kit, fake, time } = phone()
-    let then = ''
-    kit.requestPayment({ ...order, success: () => (then = String(fake.storage.get('hongyan:outbox'))) })
-    await time.settle()
-    t.match(then, 'wx2017')
-  })
-  t.test('without a prepay_id, or without the API, still answers the host', async (t) => {
-    const { kit } = phone()
-    await kit.requestPayment({ ...order, package: 'Sign=WXPay' })
-    t.match(kit.status(), { queued: 0, refused: { empty: 1 } })
-    const bare = library.createKit({ api: {} })
-    t.match(await bare.requestPayment(order).catch((res: unknown) => res), { errMsg: /requestPayment:fail/ })
-    let failed = 0
-    bare.requestPayment({ ...order, fail: () => failed++, complete: () => failed++ })
-    t.equal(failed, 2)
-  })
-  t.test('may be hooked into wx itself, even where its members are getters', async (t) => {
-    const plain = createFakeWx()
-    const api: any = {}
-    for (const name of ['requestPayment', 'getStorageSync', 'setStorageSync']) {
-      Object.defineProperty(api, name, { get: () => plain.wx[name], configurable: true })
-    }
-    const kit = library.createKit({ api, hookPayments: true })
-    await api.requestPayment(order)
-    await kit.requestPayment({ ...order, package: 'prepay_id=wx2' })
-    t.equal(kit.status().caught.payment, 2, 'each once')
-    kit.stop()
-    t.equal(api.requestPayment, plain.wx.requestPayment, 'and let go')
-  })
-})
-
-t.test('requestSubscribe', async (t) => {
-  t.test('keeps one item a template under one mark a tap', async (t) => {
-    const { kit, kept } = phone({ phone: { subscribe: () => ({ t1: 'accept', t2: 'filter' }) } })
-    const outcome = await kit.requestSubscribe(['t1', 't2', 't3'], 'pay')
-    t.match(outcome, {
-      results: { t1: 'accept', t2: 'filter' },
-      accepted: ['t1'],
-      errMsg: 'requestSubscribeMessage:ok'
-    })
-    await kit.requestSubscribe(['t1'])
-    await kit.flush()
-    t.match(kept(), [
-      { templateId: 't1', result: 'accept' },
-      { templateId: 't2', result: 'filter' },
-      { templateId: 't1' }
-    ])
-    const [a, b, c] = kept()
-    t.ok(a.value === b.value && b.value !== c.value && a.id !== b.id)
-  })
-  t.test('keeps the code of a failure and never rejects', async (t) => {
-    const fail = { errCode: 20004, errMsg: 'requestSubscribeMessage:fail The main switch is switched off' }
-    const { kit, kept } = phone({ phone: { subscribe: () => fail } })
-    t.match(await kit.requestSubscribe(['t1']), { ...fail, accepted: [], results: { t1: 'fail:20004' } })
-    await kit.flush()
-    t.match(kept(), [{ source: 'grant', templateId: 't1', result: 'fail:20004' }])
-    t.match(await kit.requestSubscribe([]), { errCode: 10001 })
-    t.match(await kit.requestSubscribe(undefined), { errCode: 10001 })
-    t.match(await library.createKit({ api: {} }).requestSubscribe(['t1']), { results: { t1: 'fail:unknown' } })
   })
 })
 
@@ -361,28 +200,6 @@ t.test('a request that never answers is given up, and the catch kept', async (t)
   await time.advance(40_000)
   t.equal(kept().length, 1)
   t.equal(kit.status().queued, 0)
-})
-
-t.test('whatever the host hands over, the server can read the batch', async (t) => {
-  const { kit, server, submit, kept } = phone({
-    phone: { subscribe: () => ({ t1: 'x'.repeat(900), ['t'.repeat(65)]: 'accept' }) }
-  })
-  submit('a', 'p'.repeat(300))
-  submit('b', 7 as any)
-  await kit.requestPayment({ ...order, orderId: 'o'.repeat(65), place: null })
-  await kit.requestPayment({ ...order, orderId: 12345 })
-  await kit.requestSubscribe(['t1', 't'.repeat(65)])
-  kit.track('seen', { ['k'.repeat(65)]: 1, deep: { a: 1 }, big: Infinity })
-  kit.reportOpen({ query: { hytag: 'x'.repeat(201) } })
-  await kit.flush()
-  t.same(server.unreadable, [])
-  t.equal(kept().length, 6)
-  t.same(
-    kept()
-      .map((item) => item.orderId)
-      .filter(Boolean),
-    ['12345']
-  )
 })
 
 t.test('over real HTTP', async (t) => {

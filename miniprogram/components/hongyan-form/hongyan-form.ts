@@ -1,12 +1,15 @@
 import { current } from '../../current.js'
 
+/** Whether the server still wants formIds; it may say so long after the page was opened. */
+const wanted = () => !current().settings().stop.form
+
 /**
  * A form with its submit button around the host's content. Both must be ours: a submit button's event is not composed,
  * so a button slotted into another component's form never reaches it.
  */
 Component({
   externalClasses: ['button-class'],
-  options: { multipleSlots: true },
+  options: { multipleSlots: true, addGlobalClass: true },
   properties: {
     /** Where in the app; travels along for reports. */
     place: { type: String, value: '' },
@@ -18,13 +21,14 @@ Component({
   data: { collecting: true },
   lifetimes: {
     attached() {
-      if (current().settings().stop.form) this.setData({ collecting: false })
+      if (!wanted()) this.setData({ collecting: false })
     }
   },
   methods: {
     onSubmit(event: any) {
       current().captureSubmit(event, this.data.place)
       this.triggerEvent('submit', (event && event.detail) || {})
+      if (this.data.collecting !== wanted()) this.setData({ collecting: wanted() })
     }
   }
 })

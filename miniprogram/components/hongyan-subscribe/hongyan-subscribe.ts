@@ -4,6 +4,7 @@ import type { SubscribeOutcome } from '../../types.js'
 /** A button that asks for subscriptions in its own tap, where phones demand it. */
 Component({
   externalClasses: ['button-class'],
+  options: { addGlobalClass: true },
   properties: {
     /** Templates to ask for. Empty: those the server names for `scene`. */
     templateIds: { type: Array, value: [] as string[] },
