@@ -11,7 +11,8 @@ export default tseslint.config(
       'miniprogram/demo/miniprogram_npm/',
       '.tap/',
       'bench/out/',
-      'test-results/'
+      'test-results/',
+      'examples/**/{dist,miniprogram_npm,wxcomponents}/'
     ]
   },
   ...tseslint.configs.recommended,

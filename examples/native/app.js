@@ -1,0 +1,8 @@
+const { install } = require('hongyan-miniprogram')
+const { server } = require('./config.js')
+
+App({
+  onLaunch() {
+    install({ server })
+  }
+})
