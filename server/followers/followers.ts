@@ -11,7 +11,8 @@ import type { Log } from '../platform/log.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { Source } from '../../shared/credential.js'
-import type { FollowerInfo, WechatApi } from '../wechat/api.js'
+import type { WechatApi } from '../wechat/api.js'
+import type { FollowerInfo } from '../wechat/shapes.js'
 import { expectOk } from '../wechat/expect-ok.js'
 
 /** One reading of an account's follower list, as far as it has come. */
@@ -59,6 +60,8 @@ const INFO = 100
 /** Following is worth a message for this long. */
 const YOUNG_MS = 48 * 3_600_000
 const MINTS_AT_ONCE = 16
+/** People who come while a sync is under way may be counted and not listed: so many, or 1 in 100. */
+const COMINGS = 20
 /** A sync not heard of for so long died with its process. */
 const SILENT_MS = 10 * 60_000
 
@@ -76,6 +79,13 @@ const schema = new Schema(
   },
   { collection: 'followerSyncs', autoIndex: false, versionKey: false }
 )
+
+/** A list that ends with fewer than it counts would make the others look like gone. */
+const endedEarly = (met: number, total: number) =>
+  new UpstreamFailure(`WeChat ended the list of followers early: ${met} of ${total}`, true, {
+    code: 'followers.ended-early',
+    facts: { met, total }
+  })
 
 class NoFollowers extends InvalidInput {
   constructor() {
@@ -131,6 +141,10 @@ export function createFollowers(parts: FollowerParts) {
     const cursor = row.cursor === null ? undefined : sealer.open(row.cursor)
     const answer = expectOk(await wechat.users.get(targetOf(account), cursor))
     const openIds = answer.data?.openid ?? []
+    const met = row.done + openIds.length
+    const all = openIds.length < PAGE && met >= answer.total
+    const last = all || openIds.length === 0 || !answer.next_openid || answer.next_openid === cursor
+    if (last && met < answer.total - Math.max(COMINGS, answer.total / 100)) throw endedEarly(met, answer.total)
     let joined = 0
     for (let from = 0; from < openIds.length; from += PART) {
       joined += await welcome(account, openIds.slice(from, from + PART), row)
@@ -145,8 +159,7 @@ export function createFollowers(parts: FollowerParts) {
         $inc: { done: openIds.length, joined }
       }
     )
-    const all = openIds.length < PAGE && row.done + openIds.length >= answer.total
-    return all || openIds.length === 0 || !answer.next_openid || answer.next_openid === cursor
+    return last
   }
 
   /** Makes followers known; asks WeChat about those not met before. @returns how many it told a unionid of */
@@ -170,7 +183,7 @@ export function createFollowers(parts: FollowerParts) {
     const infos = new Map<string, FollowerInfo>()
     for (let from = 0; from < openIds.length; from += INFO) {
       const answer = expectOk(await wechat.users.batchGet(targetOf(account), openIds.slice(from, from + INFO)))
-      for (const info of answer.user_info_list ?? []) infos.set(info.openid, info)
+      for (const info of answer.user_info_list) infos.set(info.openid, info)
     }
     return infos
   }
@@ -180,7 +193,7 @@ export function createFollowers(parts: FollowerParts) {
     if (mint === undefined) return
     const since = clock.now().getTime() - YOUNG_MS
     const followedAt = ({ subscribe_time }: FollowerInfo) => (subscribe_time ?? 0) * 1_000
-    const young = [...infos.values()].filter((info) => Number(info.subscribe) === 1 && followedAt(info) > since)
+    const young = [...infos.values()].filter((info) => info.subscribe === 1 && followedAt(info) > since)
     for (let from = 0; from < young.length; from += MINTS_AT_ONCE) {
       const minting = young.slice(from, from + MINTS_AT_ONCE).map((info) =>
         mint(account, {

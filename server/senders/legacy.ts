@@ -6,20 +6,15 @@ import type { Sender } from './sender.js'
  */
 export const legacySender: Sender = {
   channel: 'legacy',
-  interface: 'legacy',
-  build({ openId, templateId, data, page, formId = '', emphasis }) {
-    return {
-      path: '/cgi-bin/message/wxopen/template/send',
-      body: {
-        touser: openId,
-        template_id: templateId,
-        ...(page && { page }),
-        form_id: bareCredential(formId),
-        data,
-        ...(emphasis && { emphasis_keyword: emphasis.endsWith('.DATA') ? emphasis : `${emphasis}.DATA` })
-      }
-    }
-  }
+  path: '/cgi-bin/message/wxopen/template/send',
+  body: ({ openId, templateId, data, page, formId = '', emphasis }) => ({
+    touser: openId,
+    template_id: templateId,
+    ...(page && { page }),
+    form_id: bareCredential(formId),
+    data,
+    ...(emphasis && { emphasis_keyword: emphasis.endsWith('.DATA') ? emphasis : `${emphasis}.DATA` })
+  })
 }
 
 /** What WeChat calls form_id: phones hand payments in as `prepay_id=...`, the call wants the bare id. */

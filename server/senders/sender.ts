@@ -28,6 +28,6 @@ export type SendInput = {
 /** One send call of WeChat: where it goes and what it says. Pure. */
 export type Sender = {
   channel: Channel
-  interface: Channel
-  build(input: SendInput): { path: string; body: Record<string, unknown> }
+  path: string
+  body(input: SendInput): Record<string, unknown>
 }

@@ -1,6 +1,7 @@
 import type { TokenCentre } from '../wechat/access-token.js'
 import type { WechatAccount } from '../wechat/account.js'
 import type { WechatClient, WechatResult } from '../wechat/client.js'
+import { Said } from '../wechat/shapes.js'
 import { withToken } from '../wechat/with-token.js'
 import { legacySender } from './legacy.js'
 import type { Channel, Sender, SendInput } from './sender.js'
@@ -27,8 +28,16 @@ export type Senders = {
 
 export function createSenders({ client, tokens }: { client: WechatClient; tokens: TokenCentre }): Senders {
   function send(account: WechatAccount, input: SendInput, token: string): Promise<WechatResult> {
-    const { path, body } = SENDERS[input.channel].build(input)
-    return client.call({ base: account.apiBase, method: 'POST', path, query: { access_token: token }, json: body })
+    const sender = SENDERS[input.channel]
+    const query = { access_token: token }
+    return client.call({
+      base: account.apiBase,
+      method: 'POST',
+      path: sender.path,
+      query,
+      json: sender.body(input),
+      shape: Said
+    })
   }
   return {
     send,

@@ -7,20 +7,15 @@ import { valuesOnly } from './subscribe.js'
  */
 export const serviceSender: Sender = {
   channel: 'service',
-  interface: 'service',
-  build({ openId, templateId, data, url, miniprogram, clientMsgId }) {
-    return {
-      path: '/cgi-bin/message/template/send',
-      body: {
-        touser: openId,
-        template_id: templateId,
-        ...(url && { url }),
-        ...(miniprogram && {
-          miniprogram: { appid: miniprogram.appId, ...(miniprogram.page && { pagepath: miniprogram.page }) }
-        }),
-        ...(clientMsgId && { client_msg_id: clientMsgId }),
-        data: valuesOnly(data)
-      }
-    }
-  }
+  path: '/cgi-bin/message/template/send',
+  body: ({ openId, templateId, data, url, miniprogram, clientMsgId }) => ({
+    touser: openId,
+    template_id: templateId,
+    ...(url && { url }),
+    ...(miniprogram && {
+      miniprogram: { appid: miniprogram.appId, ...(miniprogram.page && { pagepath: miniprogram.page }) }
+    }),
+    ...(clientMsgId && { client_msg_id: clientMsgId }),
+    data: valuesOnly(data)
+  })
 }

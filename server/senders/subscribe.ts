@@ -6,20 +6,15 @@ import type { Sender } from './sender.js'
  */
 export const subscribeSender: Sender = {
   channel: 'subscribe',
-  interface: 'subscribe',
-  build({ openId, templateId, data, page, lang = 'zh_CN', miniprogramState = 'formal' }) {
-    return {
-      path: '/cgi-bin/message/subscribe/send',
-      body: {
-        touser: openId,
-        template_id: templateId,
-        ...(page && { page }),
-        data: valuesOnly(data),
-        miniprogram_state: miniprogramState,
-        lang
-      }
-    }
-  }
+  path: '/cgi-bin/message/subscribe/send',
+  body: ({ openId, templateId, data, page, lang = 'zh_CN', miniprogramState = 'formal' }) => ({
+    touser: openId,
+    template_id: templateId,
+    ...(page && { page }),
+    data: valuesOnly(data),
+    miniprogram_state: miniprogramState,
+    lang
+  })
 }
 
 /** The fields without colours, which this kind of message does not have. */

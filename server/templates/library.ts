@@ -45,7 +45,7 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
   async function categories(idOrAppId: string): Promise<{ id: number; name: string }[]> {
     const account = await accounts.get(idOrAppId)
     const { data } = expectOk(await wechat.subscribe.getCategory(targetOf(account)))
-    return (data ?? []).map(({ id, name }) => ({ id: Number(id), name }))
+    return data.map(({ id, name }) => ({ id, name }))
   }
 
   return {
@@ -67,7 +67,7 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
       if (kind === 'legacy') {
         const answer = await wechat.legacy.libraryList(target, offset, Math.min(count, PAGE.legacy))
         const { list, total_count } = expectOk(answer)
-        const titles = (list ?? []).map(({ id, title }) => ({ titleId: id, title, grantType: null, categoryId: null }))
+        const titles = list.map(({ id, title }) => ({ titleId: id, title, grantType: null, categoryId: null }))
         return pageOf(titles, offset, total_count)
       }
       const ids = categoryIds ?? (await categories(idOrAppId)).map(({ id }) => String(id))
@@ -76,11 +76,11 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
         await wechat.subscribe.getPubTemplateTitles(target, ids, offset, Math.min(count, PAGE.subscribe)),
         namingField
       )
-      const titles = (page.data ?? []).map(({ tid, title, type, categoryId }) => ({
+      const titles = page.data.map(({ tid, title, type, categoryId }) => ({
         titleId: String(tid),
         title,
-        grantType: Number(type) === 3 ? ('longTerm' as const) : ('once' as const),
-        categoryId: String(categoryId)
+        grantType: type === 3 ? ('longTerm' as const) : ('once' as const),
+        categoryId
       }))
       return pageOf(titles, offset, page.count)
     },
@@ -96,8 +96,8 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
       if (kind === 'service') return { titleId, title: null, keywords: [] }
       if (kind === 'legacy') {
         const { title, keyword_list } = naming(await wechat.legacy.libraryGet(target, titleId), unknown)
-        const keywords = (keyword_list ?? []).map(({ keyword_id, name, example }) => ({
-          id: Number(keyword_id),
+        const keywords = keyword_list.map(({ keyword_id, name, example }) => ({
+          id: keyword_id,
           name,
           example,
           rule: null,
@@ -106,21 +106,20 @@ export function createLibrary({ wechat, accounts }: { wechat: WechatApi; account
         return { titleId, title, keywords }
       }
       const { data } = naming(await wechat.subscribe.getPubTemplateKeywords(target, titleId), unknown)
-      const keywords = (data ?? []).map((each) => ({
-        id: Number(each.kid),
+      const keywords = data.map((each) => ({
+        id: each.kid,
         name: each.name,
         example: each.example,
         rule: each.rule ?? null,
-        choices: (each as { enumValueList?: string[] }).enumValueList ?? []
+        choices: each.enumValueList ?? []
       }))
       return { titleId, title: null, keywords }
     }
   }
 }
 
-function pageOf(titles: LibraryTitle[], offset: number, told: number | undefined): LibraryPage {
+function pageOf(titles: LibraryTitle[], offset: number, total: number): LibraryPage {
   const end = offset + titles.length
-  const total = told ?? end
   return { titles, total, nextOffset: titles.length > 0 && end < total ? end : null, byNumberOnly: false }
 }
 

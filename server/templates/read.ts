@@ -28,18 +28,18 @@ export async function readTemplates(wechat: WechatApi, account: Account, kind: T
   if (kind === 'legacy') return readLegacy(wechat, target)
   if (kind === 'subscribe') {
     const { data } = expectOk(await wechat.subscribe.getTemplate(target))
-    return (data ?? []).map((each) => ({
+    return data.map((each) => ({
       templateId: each.priTmplId,
       kind,
       title: each.title,
       ...readContent(each.content, each.example),
       // type 2: one accept, one send; 3: until withdrawn (documentation of gettemplate)
-      grantType: Number(each.type) === 3 ? 'longTerm' : 'once',
+      grantType: each.type === 3 ? 'longTerm' : 'once',
       choices: choicesOf(each.keywordEnumValueList)
     }))
   }
   const { template_list } = expectOk(await wechat.service.getAllPrivateTemplate(target))
-  return (template_list ?? []).map((each) => ({
+  return template_list.map((each) => ({
     templateId: each.template_id,
     kind,
     title: each.title,
@@ -53,7 +53,7 @@ async function readLegacy(wechat: WechatApi, target: WechatAccount): Promise<Rea
   const found = new Map<string, ReadTemplate>()
   for (let page = 0; page < LEGACY_PAGES; page++) {
     const { list } = expectOk(await wechat.legacy.list(target, page * LEGACY_PAGE, LEGACY_PAGE))
-    for (const each of list ?? []) {
+    for (const each of list) {
       found.set(each.template_id, {
         templateId: each.template_id,
         kind: 'legacy',
@@ -63,19 +63,21 @@ async function readLegacy(wechat: WechatApi, target: WechatAccount): Promise<Rea
         choices: {}
       })
     }
-    if ((list ?? []).length < LEGACY_PAGE) break
+    if (list.length < LEGACY_PAGE) break
   }
   return [...found.values()]
 }
 
 const readContent = (content: string, example: string) => ({
-  fields: parseTemplateContent(content ?? ''),
-  content: content ?? '',
-  example: example ?? ''
+  fields: parseTemplateContent(content),
+  content,
+  example
 })
 
 /** `keywordCode` comes as `phrase3` or as `phrase3.DATA`. */
-function choicesOf(list: { keywordCode: string; enumValueList: string[] }[] | undefined): Record<string, string[]> {
+function choicesOf(
+  list: { keywordCode: string; enumValueList: string[] }[] | null | undefined
+): Record<string, string[]> {
   const choices: Record<string, string[]> = {}
   for (const { keywordCode, enumValueList } of list ?? []) {
     if (enumValueList.length > 0) choices[keywordCode.replace(/\.DATA$/, '')] = enumValueList

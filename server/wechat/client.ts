@@ -1,8 +1,9 @@
 import { Agent, type Dispatcher } from 'undici'
+import type { z } from 'zod'
 import { parseJson } from './json.js'
 
 /** One HTTP call to a WeChat host. `query` values are encoded here; of `json` and `form` at most one is given. */
-export type WechatRequest = {
+export type WechatRequest<Body = any> = {
   /** `https://api.weixin.qq.com`, another official host, or the sandbox; may carry a path prefix. */
   base: string
   method: 'GET' | 'POST'
@@ -12,6 +13,8 @@ export type WechatRequest = {
   json?: unknown
   /** Pairs in order, sent as application/x-www-form-urlencoded. */
   form?: readonly (readonly [string, string])[]
+  /** What an answer with errcode 0 has to hold; one that does not is no answer. */
+  shape?: z.ZodType<Body>
   /** Calls that name the same account take turns beyond `maxPerAccount`; a send has its own slot and names none. */
   account?: string
   /** The longest the whole call may take, queueing and connecting included; the client's own limit when absent. */
@@ -37,7 +40,8 @@ export type WechatAnswer<Body = any> = {
  * - `answer`: WeChat answered;
  * - `notSent`: not one byte of the request was written (DNS, connect, TLS, no free connection in time);
  * - `refused`: an HTTP server turned it away with 3xx or 4xx; redirects are never followed;
- * - `noAnswer`: the request may have been carried out and nobody knows (reset, timeout, 5xx, not JSON, cut off, too big).
+ * - `noAnswer`: the request may have been carried out and nobody knows (reset, timeout, 5xx, not JSON, cut off, too big,
+ *   not what the call promises).
  */
 export type WechatResult<Body = any> =
   | WechatAnswer<Body>
@@ -53,7 +57,7 @@ export type WechatLog = {
 
 /** Speaks HTTP to WeChat. Never throws. */
 export type WechatClient = {
-  call<Body = any>(request: WechatRequest): Promise<WechatResult<Body>>
+  call<Body = any>(request: WechatRequest<Body>): Promise<WechatResult<Body>>
   /** Waits for what is in flight, then closes the connections this client opened itself. */
   close(): Promise<void>
 }
@@ -204,7 +208,12 @@ export function createWechatClient(options: WechatClientOptions = {}): WechatCli
             const text = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString('utf8')
             const answer = readAnswer(text, status)
             if (answer === null) fail(text === '' ? 'empty answer' : `answer of ${size} bytes is not a JSON object`)
-            else settle({ ...answer, ms: since() })
+            else if (answer.errcode !== 0 || request.shape === undefined) settle({ ...answer, ms: since() })
+            else {
+              const read = request.shape.safeParse(answer.body)
+              if (read.success) settle({ ...answer, body: read.data, ms: since() })
+              else fail(`answer without what it promises: ${misfit(read.error)}`)
+            }
           },
           onResponseError(_controller, error) {
             fail(reasonOf(error))
@@ -273,6 +282,14 @@ function readAnswer(text: string, httpStatus: number): Omit<WechatAnswer, 'ms'> 
   if (!Number.isInteger(errcode)) return null
   const errmsg = typeof body.errmsg === 'string' ? body.errmsg : ''
   return { kind: 'answer', errcode, errmsg, rid: traceMark(errmsg), body, httpStatus }
+}
+
+/** Where an answer is not what it should be, and how; never with what. */
+function misfit({ issues }: z.ZodError): string {
+  return issues
+    .slice(0, 3)
+    .map(({ path, code }) => `${path.join('.') || 'all of it'} ${code}`)
+    .join(', ')
 }
 
 /** `... rid: 8-8-8 hex` today, `hint: [Ab12]` until 2020, `req_id: x` under /sns/. */

@@ -1,4 +1,7 @@
+import type { z } from 'zod'
 import type { WechatClient, WechatRequest, WechatResult } from './client.js'
+import * as shapes from './component-shapes.js'
+import { Said } from './shapes.js'
 
 /** A third-party platform (component): what its calls have to know of it. */
 export type WechatPlatform = {
@@ -6,48 +9,6 @@ export type WechatPlatform = {
   appId: string
   /** Origin (and path prefix, if any) of the API: `https://api.weixin.qq.com` or the sandbox. */
   apiBase: string
-}
-
-/** What an account granted: `funcscope_category.id` is the number of a permission set. */
-export type FuncInfo = {
-  funcscope_category: { id: number; type?: number; name?: string; desc?: string }
-  confirm_info?: { need_confirm: number; already_confirm: number; can_confirm: number }
-}
-export type AuthorizationInfo = {
-  authorizer_appid: string
-  /** Absent where only the grant is described (api_get_authorizer_info). */
-  authorizer_access_token?: string
-  expires_in?: number
-  authorizer_refresh_token?: string
-  func_info: FuncInfo[]
-}
-export type AuthorizerInfo = {
-  nick_name?: string
-  head_img?: string
-  /** 0 and 1: subscription account, 2: service account. */
-  service_type_info?: { id: number }
-  /** -1: not verified, 0: verified by WeChat. */
-  verify_type_info?: { id: number }
-  /** The `gh_…` id. */
-  user_name?: string
-  principal_name?: string
-  alias?: string
-  qrcode_url?: string
-  /** 1 normal, 14 closed, 16 banned, 18 warned, 19 frozen. */
-  account_status?: number
-  /** Only of mini-programs. */
-  MiniProgramInfo?: object
-}
-export type AuthorizerToken = {
-  authorizer_access_token: string
-  expires_in: number
-  /** Keep it in place of the one used. */
-  authorizer_refresh_token: string
-}
-export type AuthorizerPage = {
-  total_count: number
-  /** `refresh_token` was seen missing. */
-  list: { authorizer_appid: string; refresh_token?: string; auth_time: number }[]
 }
 
 /** 1: official and service accounts, 2: mini-programs, 3: both. */
@@ -61,10 +22,12 @@ export function createComponentApi({ client }: { client: WechatClient }) {
   const post = <Body>(
     platform: WechatPlatform,
     name: string,
+    shape: z.ZodType<Body>,
     json: Record<string, unknown>,
     query?: WechatRequest['query']
   ): Promise<WechatResult<Body>> =>
-    client.call<Body>({
+    client.call({
+      shape,
       base: platform.apiBase,
       method: 'POST',
       path: `/cgi-bin/component/${name}`,
@@ -73,17 +36,22 @@ export function createComponentApi({ client }: { client: WechatClient }) {
       ...(query && { query })
     })
   /** Newer pages call the parameter access_token; this name is the one both ages take. */
-  const withToken = <Body>(platform: WechatPlatform, token: string, name: string, json: Record<string, unknown>) =>
-    post<Body>(platform, name, { component_appid: platform.appId, ...json }, { component_access_token: token })
+  const withToken = <Body>(
+    platform: WechatPlatform,
+    token: string,
+    name: string,
+    shape: z.ZodType<Body>,
+    json: Record<string, unknown>
+  ) => post(platform, name, shape, { component_appid: platform.appId, ...json }, { component_access_token: token })
 
   return {
     /** Asks WeChat to push tickets (again); needs no token. */
     startPushTicket: (platform: WechatPlatform, secret: string) =>
-      post<object>(platform, 'api_start_push_ticket', { component_appid: platform.appId, component_secret: secret }),
+      post(platform, 'api_start_push_ticket', Said, { component_appid: platform.appId, component_secret: secret }),
 
     /** The platform's own token, for the newest ticket. 61005 and 61006: the ticket is too old or wrong. */
     token: (platform: WechatPlatform, secret: string, ticket: string) =>
-      post<{ component_access_token: string; expires_in: number }>(platform, 'api_component_token', {
+      post(platform, 'api_component_token', shapes.PlatformToken, {
         component_appid: platform.appId,
         component_appsecret: secret,
         component_verify_ticket: ticket
@@ -91,33 +59,28 @@ export function createComponentApi({ client }: { client: WechatClient }) {
 
     /** A code for one authorisation link; obey its `expires_in` (seconds). */
     preAuthCode: (platform: WechatPlatform, token: string) =>
-      withToken<{ pre_auth_code: string; expires_in: number }>(platform, token, 'api_create_preauthcode', {}),
+      withToken(platform, token, 'api_create_preauthcode', shapes.PreAuthCode, {}),
 
     /** Trades the code of a consent for the account's tokens and grants; once. 61009 and 61010: begin anew. */
     queryAuth: (platform: WechatPlatform, token: string, authorizationCode: string) =>
-      withToken<{ authorization_info: AuthorizationInfo }>(platform, token, 'api_query_auth', {
+      withToken(platform, token, 'api_query_auth', shapes.Consent, {
         authorization_code: authorizationCode
       }),
 
     /** An account's next token. 61003: it withdrew; 61023: the refresh token was replaced (see `authorizers`). */
     authorizerToken: (platform: WechatPlatform, token: string, appId: string, refreshToken: string) =>
-      withToken<AuthorizerToken>(platform, token, 'api_authorizer_token', {
+      withToken(platform, token, 'api_authorizer_token', shapes.AuthorizerToken, {
         authorizer_appid: appId,
         authorizer_refresh_token: refreshToken
       }),
 
     /** Who an account is, and what it granted now. */
     authorizerInfo: (platform: WechatPlatform, token: string, appId: string) =>
-      withToken<{ authorizer_info: AuthorizerInfo; authorization_info: AuthorizationInfo }>(
-        platform,
-        token,
-        'api_get_authorizer_info',
-        { authorizer_appid: appId }
-      ),
+      withToken(platform, token, 'api_get_authorizer_info', shapes.Authorizer, { authorizer_appid: appId }),
 
     /** Accounts that authorised the platform, at most 500 a page. */
     authorizers: (platform: WechatPlatform, token: string, offset = 0, count = 100) =>
-      withToken<AuthorizerPage>(platform, token, 'api_get_authorizer_list', { offset, count })
+      withToken(platform, token, 'api_get_authorizer_list', shapes.AuthorizerPage, { offset, count })
   }
 }
 

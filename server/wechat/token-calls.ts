@@ -1,8 +1,6 @@
 import type { WechatAccount } from './account.js'
 import type { WechatClient, WechatResult } from './client.js'
-
-/** What both token calls answer. */
-export type TokenBody = { access_token: string; expires_in: number }
+import { TokenBody } from './shapes.js'
 
 /** The longest one of them may take. */
 export const TOKEN_CALL_MS = 10_000
@@ -38,7 +36,7 @@ export function fetchClassicToken(
   secret: string
 ): Promise<WechatResult<TokenBody>> {
   const query = { grant_type: 'client_credential', appid: account.appId, secret }
-  return client.call({ base: account.apiBase, method: 'GET', path: '/cgi-bin/token', query })
+  return client.call({ base: account.apiBase, method: 'GET', path: '/cgi-bin/token', query, shape: TokenBody })
 }
 
 /**
@@ -52,5 +50,5 @@ export function fetchStableToken(
   force = false
 ): Promise<WechatResult<TokenBody>> {
   const json = { grant_type: 'client_credential', appid: account.appId, secret, force_refresh: force }
-  return client.call({ base: account.apiBase, method: 'POST', path: '/cgi-bin/stable_token', json })
+  return client.call({ base: account.apiBase, method: 'POST', path: '/cgi-bin/stable_token', json, shape: TokenBody })
 }

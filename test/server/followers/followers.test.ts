@@ -105,6 +105,34 @@ t.test('followers', async (t) => {
     await rooms.jobs.run('followers.sync', { accountId: service.id, operationId }) // repeated by a stalled worker: nothing
   })
 
+  t.test('a list that ends early marks nobody as gone', async (t) => {
+    clock.advance(60_000)
+    const { operationId } = await followers.startSync(service.id)
+    const { get } = rooms.wechat.users
+    const following = () => people.models.recipients.countDocuments({ accountId: service.id, follower: true })
+    const before = await following()
+    const run = () => rooms.jobs.run('followers.sync', { accountId: service.id, operationId })
+    for (const body of [
+      { total: 247, count: 0 },
+      { total: 247, count: 1, data: { openid: [bob.openids[SVC]] }, next_openid: '' }
+    ]) {
+      rooms.wechat.users.get = async () => ({
+        kind: 'answer',
+        errcode: 0,
+        errmsg: '',
+        rid: null,
+        body,
+        httpStatus: 200,
+        ms: 1
+      })
+      await t.rejects(run(), { code: 'followers.ended-early' })
+    }
+    rooms.wechat.users.get = get
+    t.equal(await following(), before)
+    await run()
+    t.match(await rooms.operations.get(operationId), { state: 'done', result: { followers: 247, gone: 0 } })
+  })
+
   t.test('what cannot pass ends it with a reason', async (t) => {
     sandbox.controls.addRule({ path: '/cgi-bin/user/get', action: { errcode: 48001 } })
     clock.advance(60_000)
