@@ -49,16 +49,19 @@ import { createPlatforms } from './platforms/platforms.js'
 import { createPlatformPushes } from './platforms/pushes.js'
 import { platformRoutes } from './platforms/routes.js'
 import { createReceipts, receiptJobs } from './receipts/receipts.js'
-import { createSenders } from './senders/senders.js'
+import { createSenders, SENDERS } from './senders/senders.js'
 import { createRenderer } from './templates/content.js'
 import { templateRoutes } from './templates/routes.js'
 import { createTemplates } from './templates/templates.js'
+import { triggerJobs } from './triggers/jobs.js'
+import { waitRoutes } from './triggers/routes.js'
 import { createTriggers } from './triggers/triggers.js'
 import { VERSION } from './version.js'
 import { createTokenCentre } from './wechat/access-token.js'
 import { createWechatApi } from './wechat/api.js'
 import { createWechatClient } from './wechat/client.js'
 import { bySecret } from './wechat/token-calls.js'
+import { quotaRoutes } from './wechat/quota-routes.js'
 import { tokenRoutes } from './wechat/routes.js'
 
 export type AppParts = {
@@ -271,6 +274,7 @@ export async function buildApp(parts: AppParts) {
       if (parts.works) {
         await messageJobs({ jobs, messages, accounts })
         await receiptJobs({ jobs, receipts })
+        await triggerJobs({ jobs, triggers })
         await platformJobs({ jobs, platforms })
         jobs.define('people.finish', async () => void (await people.finish()))
         await jobs.every(60_000, 'people.finish')
@@ -315,6 +319,12 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   })
   await app.register(platformRoutes, { platforms, accounts })
   await app.register(tokenRoutes, { accounts, tokens: rooms.tokenCentre })
+  await app.register(quotaRoutes, {
+    accounts,
+    quota: rooms.wechat.quota,
+    paths: { legacy: SENDERS.legacy.path, subscribe: SENDERS.subscribe.path, service: SENDERS.service.path },
+    cleared: rooms.messages.budget.cleared
+  })
   await app.register(peopleRoutes, { people, accounts })
   await app.register(templateRoutes, { templates, accounts, operations, people })
   await app.register(captureRoutes, { capture, accounts })
@@ -328,6 +338,7 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(eventRoutes, { events, people, accounts })
   await app.register(audienceRoutes, { audiences, accounts })
   await app.register(campaignRoutes, { campaigns, accounts })
+  await app.register(waitRoutes, { triggers: rooms.triggers, campaigns })
   await app.register(followerRoutes, { followers, accounts, operations })
   await app.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })
 }

@@ -32,12 +32,34 @@ export const AccountCaps = z.strictObject({
   stopTransactional: z.boolean().optional()
 })
 
+/** What phones are told about catching rights. */
+export const CaptureWishes = z.strictObject({
+  /** Forms a person's phone hands in a day at most; 0: as many as there are. */
+  capPerDay: z.int().min(0).max(1_000).optional(),
+  /** Between two forms of a phone, in ms. */
+  minIntervalMs: z.int().min(0).max(86_400_000).optional(),
+  /** Which templates a scene of the mini-program asks for; WeChat takes 3 an occasion, newer clients 5. */
+  prompts: z
+    .array(
+      z.strictObject({
+        scene: z.string().min(1).max(40),
+        templateIds: z.array(z.string().min(1).max(64)).min(1).max(5)
+      })
+    )
+    .max(50)
+    .optional()
+})
+
 export const QuietHours = z.strictObject({
   from: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/),
   to: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/),
   /** A right that dies before they end: is its message sent in the quiet hours, or skipped? */
   dying: z.enum(['send', 'skip']).default('skip')
 })
+
+export const AppId = z.string().regex(/^wx[0-9a-f]{16}$/, 'an appId is wx and 16 hex digits')
+/** The EncodingAESKey of a callback. */
+export const AesKey = z.string().regex(/^[A-Za-z0-9+/]{43}$/, 'an EncodingAESKey is 43 letters and digits')
 
 const settings = {
   name: z.string().min(1).max(60),
@@ -46,6 +68,7 @@ const settings = {
   sources: z.partialRecord(Source, SourceOverride).optional(),
   limits: AccountLimits.optional(),
   caps: AccountCaps.optional(),
+  capture: CaptureWishes.optional(),
   quietHours: QuietHours.nullable().optional(),
   /** Must a service-account template ride on a recent interaction? */
   serviceWindow: z.strictObject({ bulk: z.boolean(), transactional: z.boolean() }).optional(),
@@ -55,7 +78,7 @@ const settings = {
   callback: z
     .strictObject({
       token: z.string().min(3).max(32).optional(),
-      aesKey: z.string().length(43).optional(),
+      aesKey: AesKey.optional(),
       mode: z.enum(['plain', 'compatible', 'safe']).optional(),
       format: z.enum(['xml', 'json']).optional(),
       relayTo: z.url().optional()
@@ -65,7 +88,7 @@ const settings = {
 
 export const AccountCreate = z.strictObject({
   kind: AccountKind,
-  appId: z.string().regex(/^wx[0-9a-f]{16}$/, 'an appId is wx and 16 hex digits'),
+  appId: AppId,
   secret: z.string().min(8).max(64),
   mode: z.enum(['live', 'sandbox']).default('live'),
   ...settings
@@ -97,6 +120,7 @@ export const AccountView = z.object({
     perDay: z.object({ legacy: z.int(), subscribe: z.int(), service: z.int() })
   }),
   caps: z.object({ perPersonPerDay: z.int().nullable(), stopTransactional: z.boolean() }),
+  capture: CaptureWishes.required(),
   quietHours: QuietHours.nullable(),
   serviceWindow: z.object({ bulk: z.boolean(), transactional: z.boolean() }),
   reserveForTransactional: z.int(),

@@ -20,7 +20,6 @@ export const CaptureSession = z.object({ token: z.string(), expiresAt: Instant, 
 
 /** A host's backend mints the phone's token, so that no second wx.login is needed. */
 export const CaptureSessionMint = z.strictObject({ accountId: z.string(), openId: z.string().min(1).max(64) })
-export const CaptureSessionMinted = z.object({ token: z.string(), expiresAt: Instant })
 
 const itemId = z.string().min(1).max(64)
 

@@ -1,14 +1,14 @@
 import { z } from 'zod'
-import { AccountKind } from './account.js'
+import { AccountKind, AesKey, AppId } from './account.js'
 import { Instant } from './instant.js'
 
 /** Settings of the third-party platform, as entered in its console; the first time all four of the first are needed. */
 export const PlatformPatch = z
   .strictObject({
-    appId: z.string().regex(/^wx[0-9a-f]{16}$/, 'an appId is wx and 16 hex digits'),
+    appId: AppId,
     secret: z.string().min(8).max(64),
     token: z.string().min(3).max(32),
-    aesKey: z.string().regex(/^[A-Za-z0-9+/]{43}$/, 'an EncodingAESKey is 43 letters and digits'),
+    aesKey: AesKey,
     mode: z.enum(['live', 'sandbox']),
     apiBase: z.url().nullable()
   })

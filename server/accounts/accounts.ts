@@ -8,27 +8,13 @@ import { isDuplicateKey } from '../platform/mongo.js'
 import { listPage, type Page } from '../platform/page.js'
 import { PreconditionFailed } from '../platform/errors.js'
 import type { Sealer } from '../platform/sealing.js'
+import { createAccountOf, type Account } from './account.js'
 import { apiBaseFault, isHttp } from './api-base.js'
-import { AccountExists, ApiBaseRefused, NoSuchAccount, RelayRefused, SecretNeeded } from './errors.js'
+import { AccountExists, ApiBaseRefused, KeyNeeded, NoSuchAccount, RelayRefused, SecretNeeded } from './errors.js'
 import { accountModel, type AccountRow, type Block } from './model.js'
-import { standingOf, underStanding, type Authorizer } from './permissions.js'
+import type { Authorizer } from './permissions.js'
 
-/**
- * An account as the rooms use it: all settings with their defaults filled in, instants as Dates, no secrets. `paused`
- * says that nothing may be sent: by an operator's word, or because what its authorisation lacks forbids it.
- */
-export type Account = AccountView & {
-  /** Did an operator pause it? What REST shows as `paused`. */
-  pausedByOperator: boolean
-  /** Interfaces WeChat has shut, by name; one whose `until` has passed is open again. */
-  blocked: Partial<Record<Interface, Block>>
-  /** Until then somebody else is taken to spend this account's formIds too. */
-  sharedUntil: Date | null
-  /** Are we, as far as we know, the only sender of this account now? */
-  exclusive: boolean
-  /** Grows with each change of settings; the ETag. */
-  rev: number
-}
+export { accountView, type Account } from './account.js'
 
 /** What a probe of WeChat found out about an account. */
 export type Findings = Pick<AccountView, 'state' | 'disabledReason' | 'functions'>
@@ -49,12 +35,6 @@ export type Consent = {
 export type Accounts = ReturnType<typeof createAccounts>
 
 const CACHE_MS = 1_000
-/** A tenth of a percent is not worth a penalty: daily limits are used to 99 % of these by the budget. */
-const PER_DAY = { legacy: 1_000_000, subscribe: 10_000_000, service: 100_000 }
-const PER_SECOND = 50
-const IN_FLIGHT = 200
-const PER_PERSON_PER_DAY = 3
-
 /** The accounts room: mini-programs and service accounts, their settings and their sealed secrets. */
 export function createAccounts({
   db,
@@ -74,72 +54,7 @@ export function createAccounts({
   const model = accountModel(db)
   const cache = new Map<string, { account: Account; readAt: number }>()
 
-  function toAccount(row: AccountRow): Account {
-    const { sharedUntil } = row
-    const authorizer = row.connectedBy === 'qr' ? (row.authorizer ?? null) : null
-    const standing = authorizer === null ? null : standingOf(row.kind, row.permissions, authorizer, row.serviceWindow)
-    return {
-      id: row._id,
-      kind: row.kind,
-      appId: row.appId,
-      name: row.name,
-      mode: row.mode,
-      apiBase: row.apiBase ?? apiBase,
-      // A platform gives no stable tokens.
-      tokenApi: authorizer === null ? row.tokenApi : 'classic',
-      zone: row.zone,
-      ...underStanding(row, standing),
-      paused: row.paused || standing?.halted === true,
-      pausedByOperator: row.paused,
-      sources: row.sources,
-      limits: {
-        perSecond: row.limits.perSecond ?? PER_SECOND,
-        inFlight: row.limits.inFlight ?? IN_FLIGHT,
-        perDay: { ...PER_DAY, ...row.limits.perDay }
-      },
-      caps: {
-        perPersonPerDay: row.caps.perPersonPerDay === undefined ? PER_PERSON_PER_DAY : row.caps.perPersonPerDay,
-        stopTransactional: row.caps.stopTransactional ?? false
-      },
-      quietHours: row.quietHours,
-      serviceWindow: row.serviceWindow,
-      reserveForTransactional: row.reserveForTransactional,
-      grantsFrom: row.grantsFrom,
-      callback: {
-        url: `${publicUrl}/callback/${row.appId}`,
-        ...callbackKeys(row, authorizer !== null),
-        relayTo: row.callback.relayTo,
-        lastReceivedAt: row.callback.lastReceivedAt
-      },
-      connectedBy: authorizer === null ? 'secret' : 'qr',
-      authorization:
-        authorizer === null || standing === null
-          ? null
-          : {
-              authorizedAt: authorizer.authorizedAt,
-              withdrawnAt: authorizer.withdrawnAt,
-              missing: standing.missing
-            },
-      permissions: authorizer === null ? [] : row.permissions,
-      penalty: row.penalty,
-      createdAt: row.createdAt,
-      updatedAt: row.updatedAt,
-      blocked: row.blocked,
-      sharedUntil,
-      exclusive: sharedUntil === null || sharedUntil <= clock.now(),
-      rev: row.rev
-    }
-  }
-
-  /** Accounts connected by QR are pushed to under the platform's token and key, in safe mode and XML always. */
-  function callbackKeys(
-    { callback }: AccountRow,
-    qr: boolean
-  ): Pick<AccountView['callback'], 'token' | 'mode' | 'format'> {
-    if (qr) return { token: null, mode: 'safe', format: 'xml' }
-    const { sealedToken, mode, format } = callback
-    return { token: sealedToken === null ? null : sealer.open(sealedToken), mode, format }
-  }
+  const toAccount = createAccountOf({ clock, sealer, apiBase, publicUrl })
 
   const byIdOrAppId = (idOrAppId: string) => (idOrAppId.startsWith('wx') ? { appId: idOrAppId } : { _id: idOrAppId })
 
@@ -201,6 +116,7 @@ export function createAccounts({
       sources: body.sources ?? {},
       limits: body.limits ?? {},
       caps: body.caps ?? {},
+      capture: body.capture ?? {},
       quietHours: body.quietHours ?? null,
       serviceWindow: body.serviceWindow ?? { bulk: true, transactional: false },
       reserveForTransactional: body.reserveForTransactional ?? 0,
@@ -253,9 +169,10 @@ export function createAccounts({
       return listPage<AccountRow, Account>(model.collection, options, toAccount)
     },
 
-    /** @throws AccountExists when the appId is connected already; ApiBaseRefused, RelayRefused */
+    /** @throws AccountExists when the appId is connected already; ApiBaseRefused, RelayRefused, KeyNeeded */
     async create(body: AccountCreate): Promise<Account> {
       checkUrls(body.mode, body.apiBase, body.callback?.relayTo)
+      if (isSealed(body.callback?.mode) && body.callback?.aesKey === undefined) throw new KeyNeeded()
       const fresh = freshRow(body, sealer.seal(body.secret))
       try {
         await model.collection.insertOne(fresh as never)
@@ -314,10 +231,10 @@ export function createAccounts({
       return now === null ? null : { account: toAccount(now), changed: matchedCount === 1 }
     },
 
-    /** Merges settings; groups (`limits`, `caps`, `sources`, `callback`) are merged field by field. @throws PreconditionFailed */
+    /** Merges settings; groups (`limits`, `caps`, `capture`, `sources`, `callback`) are merged field by field. @throws PreconditionFailed */
     async patch(id: string, body: AccountPatch, ifMatch?: string): Promise<Account> {
       const seen = await row(id)
-      const { secret, callback, limits, caps, sources, ...plain } = body
+      const { secret, callback, limits, caps, capture, sources, ...plain } = body
       if (body.mode !== undefined || body.apiBase !== undefined || callback?.relayTo !== undefined) {
         checkUrls(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase, callback?.relayTo)
       }
@@ -333,6 +250,7 @@ export function createAccounts({
           Object.assign(set, { connectedBy: 'secret', authorizer: null, state: 'ready', disabledReason: null })
         }
       }
+      if (capture !== undefined) set.capture = { ...seen.capture, ...capture }
       if (caps !== undefined) set.caps = { ...seen.caps, ...caps }
       if (sources !== undefined) set.sources = { ...seen.sources, ...sources }
       if (limits !== undefined) {
@@ -340,6 +258,7 @@ export function createAccounts({
       }
       if (callback !== undefined) {
         const { token, aesKey, ...rest } = callback
+        if (isSealed(rest.mode) && (aesKey ?? seen.callback.sealedAesKey) === null) throw new KeyNeeded()
         for (const [name, value] of Object.entries(rest)) set[`callback.${name}`] = value
         if (token !== undefined) set['callback.sealedToken'] = sealer.seal(token)
         if (aesKey !== undefined) set['callback.sealedAesKey'] = sealer.seal(aesKey)
@@ -357,7 +276,8 @@ export function createAccounts({
 
     /** Stops every send of the account within two seconds; what waits goes on waiting. */
     pause: (id: string): Promise<Account> => change(id, { paused: true }),
-    resume: (id: string): Promise<Account> => change(id, { paused: false }),
+    /** Also opens the interfaces that WeChat had shut: an operator has seen to it. */
+    resume: (id: string): Promise<Account> => change(id, { paused: false, blocked: {} }),
 
     /** The app secret, in clear: for the token centre alone. Empty for accounts connected by QR, whose calls the platform makes. */
     async secretOf(id: string): Promise<string> {
@@ -371,9 +291,8 @@ export function createAccounts({
       return sealed === null ? null : sealer.open(sealed)
     },
 
-    /** Holds one interface until then; null opens it again. */
-    block: (id: string, name: Interface, block: Block | null): Promise<void> =>
-      note(id, { [`blocked.${name}`]: block }),
+    /** Holds one interface until then, or until an operator resumes the account. */
+    block: (id: string, name: Interface, block: Block): Promise<void> => note(id, { [`blocked.${name}`]: block }),
 
     /** Somebody else was seen spending this account's formIds; taken to be so until then. */
     markShared: (id: string, until: Date): Promise<void> => note(id, { sharedUntil: until }),
@@ -389,9 +308,4 @@ export function createAccounts({
   }
 }
 
-/** An account as REST shows it. */
-export function accountView(account: Account): AccountView {
-  const { blocked: _blocked, sharedUntil: _sharedUntil, exclusive: _exclusive, rev: _rev, ...rest } = account
-  const { pausedByOperator, ...view } = rest
-  return { ...view, paused: pausedByOperator }
-}
+const isSealed = (mode: string | undefined) => mode !== undefined && mode !== 'plain'

@@ -35,4 +35,12 @@ export class SecretNeeded extends InvalidInput {
   }
 }
 
+/** Encrypted pushes cannot be read without it: all of them would be lost. */
+export class KeyNeeded extends InvalidInput {
+  constructor() {
+    const message = 'compatible and safe mode need the EncodingAESKey'
+    super(message, faultAt('/callback/aesKey', 'accounts.key-needed', message))
+  }
+}
+
 const faultAt = (pointer: string, code: string, message: string) => ({ code, errors: [{ pointer, code, message }] })

@@ -28,6 +28,8 @@ export type AccountRow = {
   sources: AccountView['sources']
   limits: { perSecond?: number; inFlight?: number; perDay?: { legacy?: number; subscribe?: number; service?: number } }
   caps: { perPersonPerDay?: number | null; stopTransactional?: boolean }
+  /** Absent in rows older than these settings. */
+  capture?: Partial<AccountView['capture']>
   quietHours: AccountView['quietHours']
   serviceWindow: AccountView['serviceWindow']
   reserveForTransactional: number
@@ -72,6 +74,7 @@ const schema = new Schema<AccountRow>(
     sources: { type: anything, default: {} },
     limits: { type: anything, default: {} },
     caps: { type: anything, default: {} },
+    capture: { type: anything, default: {} },
     quietHours: { type: anything, default: null },
     serviceWindow: { type: anything, required: true },
     reserveForTransactional: { type: Number, default: 0 },

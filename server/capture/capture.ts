@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js'
 import type { PhoneCaller } from '../platform/auth.js'
-import type { Minted, Tokens } from '../platform/tokens.js'
+import type { Tokens } from '../platform/tokens.js'
 import { NotAuthenticated, InvalidInput } from '../platform/errors.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import { caughtOnOurClock } from '../credentials/terms.js'
@@ -8,7 +8,7 @@ import type { Credentials } from '../credentials/credentials.js'
 import type { EventInput, Events } from '../events/events.js'
 import type { Messages } from '../messages/messages.js'
 import type { People } from '../people/people.js'
-import type { SessionBody } from '../wechat/api.js'
+import type { SessionBody } from '../wechat/shapes.js'
 import type { WechatResult } from '../wechat/client.js'
 import { expectOk } from '../wechat/expect-ok.js'
 import type {
@@ -42,14 +42,12 @@ export function createCapture(parts: {
 }) {
   const { clock, accounts, people, credentials, events, tokens } = parts
 
-  async function settingsOf(account: Account): Promise<z.infer<typeof CaptureSettings>> {
+  function settingsOf(account: Account): z.infer<typeof CaptureSettings> {
     const off = (source: 'form' | 'payment' | 'grant') => account.sources[source]?.enabled === false
     return {
-      capPerDay: 0,
-      minIntervalMs: 0,
+      ...account.capture,
       batchSize: CAPTURE_BATCH,
       flushMs: 5000,
-      prompts: [],
       stop: { form: off('form'), payment: off('payment'), grant: off('grant') },
       acceptMock: account.mode === 'sandbox'
     }
@@ -75,13 +73,14 @@ export function createCapture(parts: {
       const { openid, unionid } = expectOk(result)
       const recipient = await people.recipient(account.id, openid, { unionId: unionid })
       const minted = tokens.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
-      return { ...minted, settings: await settingsOf(account) }
+      return { ...minted, settings: settingsOf(account) }
     },
 
     /** A host's backend, which knows the openid, mints the phone's token. */
-    async mint(account: Account, openId: string): Promise<Minted> {
+    async mint(account: Account, openId: string) {
       const recipient = await people.recipient(account.id, openId)
-      return tokens.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
+      const minted = tokens.phone({ accountId: account.id, recipientId: recipient.id, personId: recipient.personId })
+      return { ...minted, settings: settingsOf(account) }
     },
 
     /** Rights a phone caught; a verdict per item. */

@@ -8,7 +8,6 @@ import {
   CapturePreferences,
   CaptureSession,
   CaptureSessionMint,
-  CaptureSessionMinted,
   CaptureSessionPost,
   CaptureStatus,
   EventVerdicts
@@ -34,7 +33,7 @@ export const captureRoutes: FastifyPluginAsyncZod<{ capture: Capture; accounts: 
     '/v1/capture/sessions',
     {
       onRequest: app.requireCaller({ scope: 'capture:mint' }),
-      schema: { body: CaptureSessionMint, response: { 200: CaptureSessionMinted }, tags }
+      schema: { body: CaptureSessionMint, response: { 200: CaptureSession }, tags }
     },
     async (request) => {
       const account = await accountFor(accounts, request.caller, request.body.accountId)

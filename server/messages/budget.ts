@@ -158,6 +158,12 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
       await rows.updateOne({ _id: idOf(accountId, channel) }, { $max: { blockedUntil: until } }, { upsert: true })
     },
 
+    /** WeChat's counters of the day start afresh (an operator had them cleared): so do ours. */
+    async cleared(accountId: string): Promise<void> {
+      const ids = CHANNELS.map((channel) => idOf(accountId, channel))
+      await rows.updateMany({ _id: { $in: ids } }, { $set: { used: 0, blockedUntil: null } })
+    },
+
     /** From the next block on nothing of this run (or 'account') fires, whoever's process. */
     async stop(accountId: string, what: string): Promise<void> {
       for (const channel of CHANNELS) {

@@ -74,7 +74,7 @@ t.test('an account', async (t) => {
       'merged'
     )
     t.equal((await patch({ caps: { stopTransactional: true } })).json().caps.perPersonPerDay, null)
-    t.equal((await patch({ callback: { token: 'mytoken', mode: 'safe' } })).json().callback.token, 'mytoken')
+    t.equal((await patch({ callback: { token: 'mytoken', format: 'json' } })).json().callback.token, 'mytoken')
     t.match((await patch({ kind: 'service' })).json(), {
       status: 422,
       errors: [{ pointer: '/kind', code: 'unknown_key' }]
@@ -126,6 +126,39 @@ t.test('an account', async (t) => {
     const near = ['http://127.0.0.1:8199', 'http://localhost:1', 'http://[::1]:8199', 'https://127.1/prefix']
     for (const [n, apiBase] of near.entries()) t.match(await made(n, { apiBase }), { apiBase })
   })
+  t.test('takes no mode of pushes that it could not read', async (t) => {
+    const needed = { status: 422, code: 'accounts.key-needed', errors: [{ pointer: '/callback/aesKey' }] }
+    const patch = async (callback: object) => (await call('PATCH', `/v1/accounts/${appId}`, { callback })).json()
+    t.match(await patch({ mode: 'safe' }), needed)
+    t.match(await patch({ mode: 'compatible' }), needed)
+    const appIdOf = { ...body, appId: 'wx00000000000002aa', mode: 'sandbox' }
+    t.match((await call('POST', '/v1/accounts', { ...appIdOf, callback: { mode: 'safe' } })).json(), needed)
+    t.match(await patch({ mode: 'safe', aesKey: '!'.repeat(43) }), {
+      status: 422,
+      errors: [{ pointer: '/callback/aesKey' }]
+    })
+    t.match(await patch({ mode: 'safe', aesKey: 'a'.repeat(43) }), { callback: { mode: 'safe' } })
+    t.match(await patch({ mode: 'plain' }), { callback: { mode: 'plain' } })
+    t.match(await patch({ mode: 'compatible' }), { callback: { mode: 'compatible' } }, 'the key is known')
+  })
+  t.test('tells phones how to catch', async (t) => {
+    const prompts = [{ scene: 'order', templateIds: ['T1', 'T2'] }]
+    t.match((await call('GET', `/v1/accounts/${appId}`)).json(), {
+      capture: { capPerDay: 0, minIntervalMs: 0, prompts: [] }
+    })
+    const patch = (capture: object) => call('PATCH', `/v1/accounts/${appId}`, { capture })
+    t.match((await patch({ capPerDay: 20, prompts })).json(), { capture: { capPerDay: 20, minIntervalMs: 0, prompts } })
+    t.match((await patch({ minIntervalMs: 500 })).json(), { capture: { capPerDay: 20, minIntervalMs: 500, prompts } })
+    t.equal((await patch({ prompts: [{ scene: 'order', templateIds: [] }] })).statusCode, 422)
+    const key = await server.key(['capture:mint'])
+    const minted = await app.inject({
+      method: 'POST',
+      url: '/v1/capture/sessions',
+      headers: key,
+      payload: { accountId: appId, openId: 'oPhone' }
+    })
+    t.match(minted.json(), { token: String, settings: { capPerDay: 20, minIntervalMs: 500, prompts } })
+  })
   t.test('is paused and resumed', async (t) => {
     t.equal((await call('POST', `/v1/accounts/${appId}/pause`)).json().paused, true)
     t.equal((await rooms.accounts.get(appId)).paused, true)
@@ -142,8 +175,8 @@ t.test('an account', async (t) => {
     t.same(after.callback.lastReceivedAt, clock.now())
     clock.advance(61_000)
     t.equal((await rooms.accounts.get(appId)).exclusive, true)
-    await rooms.accounts.block(before.id, 'subscribe', null)
-    t.same((await rooms.accounts.get(appId)).blocked.subscribe, null)
+    await call('POST', `/v1/accounts/${appId}/resume`)
+    t.same((await rooms.accounts.get(appId)).blocked, {}, 'an operator has seen to it')
     await t.rejects(rooms.accounts.markShared('nobody', until), { code: 'accounts.not-found' } as never)
   })
   t.test('does not exist for callers of other accounts', async (t) => {
