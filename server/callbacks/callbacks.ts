@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js'
 import { NotAllowed } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Sealer } from '../platform/sealing.js'
-import { answerEcho, openPush, type CallbackKeys, type PushQuery } from '../wechat/callback.js'
+import { answerEcho, Encrypted, openPush, type CallbackKeys, type PushQuery } from '../wechat/callback.js'
 import { pushConsumers, type PushEffects } from './consumers.js'
 import { pushEvents } from './push-events.js'
 
@@ -37,6 +37,16 @@ export function createCallbacks(parts: CallbackParts) {
     return { token, appId: account.appId, mode, ...(aesKey !== null && { aesKey }) }
   }
 
+  function opened(account: Account, keys: CallbackKeys, ...[query, body, contentType]: [PushQuery, string, string]) {
+    try {
+      return openPush(keys, query, body, contentType)
+    } catch (error) {
+      // WeChat's check of the address passes and every push after it is lost: somebody has to hear of it.
+      if (error instanceof Encrypted) log.warn({ accountId: account.id }, error.message)
+      throw error
+    }
+  }
+
   async function note(account: Account, now: Date): Promise<void> {
     const last = account.callback.lastReceivedAt
     if (last !== null && Math.abs(now.getTime() - last.getTime()) < NOTE_EVERY_MS) return
@@ -57,7 +67,7 @@ export function createCallbacks(parts: CallbackParts) {
      */
     async receive(appId: string, query: PushQuery, body: string, contentType: string): Promise<'stored' | 'duplicate'> {
       const account = await accounts.get(appId)
-      const push = openPush(await keysOf(account), query, body, contentType)
+      const push = opened(account, await keysOf(account), query, body, contentType)
       const openId = push.fromUserName
       const recipient = openId === '' ? null : await people.recipient(account.id, openId)
       const items = pushEvents(push, sealer.seal).map((event) => ({

@@ -38,6 +38,11 @@ export const callbackRoutes: FastifyPluginAsyncZod<{ callbacks: Callbacks; platf
     done(null, body)
   )
 
+  // WeChat is not turned away for a type that is none.
+  app.addHook('onRequest', async ({ headers }) => {
+    if (headers['content-type']?.includes('/') === false) headers['content-type'] = 'text/plain'
+  })
+
   function address(url: string, params: z.ZodType<{ appId?: string }>, pushed: (appId: string) => Pushed): void {
     const config = { public: true }
     app.get(url, { config, schema: { params, querystring, hide: true } }, async (request, reply) => {

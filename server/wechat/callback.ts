@@ -66,6 +66,15 @@ const xml = new XMLParser({
   trimValues: true
 })
 
+/** WeChat's console says safe mode, the account here says plain. */
+export class Encrypted extends InvalidInput {
+  constructor() {
+    super('the push is encrypted: set the callback of the account to safe mode, with its EncodingAESKey', {
+      code: 'callback.encrypted'
+    })
+  }
+}
+
 /** SHA-1 over the parts, sorted bytewise and joined: lower-case hex. The first part is the callback's token. */
 export function signature(...parts: string[]): string {
   const sorted = parts.map((part) => Buffer.from(part)).sort(Buffer.compare)
@@ -144,7 +153,7 @@ export function answerEcho(keys: CallbackKeys, query: PushQuery): string {
 /**
  * Checks and opens a push in the account's mode: the signature first, before anything in the body is believed.
  * @throws NotAllowed `callback.bad-signature` also for a push meant for another appId, or clear text in safe mode
- * @throws InvalidInput as `decrypt` and `parsePush`
+ * @throws Encrypted for a push with nothing in clear where no key is known; InvalidInput as `decrypt` and `parsePush`
  */
 export function openPush(keys: CallbackKeys, query: PushQuery, body: string, contentType = ''): WechatPush {
   const { timestamp = '', nonce = '' } = query
@@ -152,7 +161,9 @@ export function openPush(keys: CallbackKeys, query: PushQuery, body: string, con
   if (keys.mode === 'safe' && !encrypted) throw badSignature()
   if (keys.mode === 'plain' || !encrypted) {
     if (!verifySignature(query.signature, keys.token, timestamp, nonce)) throw badSignature()
-    return parsePush(body, contentType)
+    const push = parsePush(body, contentType)
+    if (push.msgType === '' && push.raw.Encrypt !== undefined) throw new Encrypted()
+    return push
   }
   const envelope = text(parseBody(body, contentType).Encrypt) ?? ''
   if (!verifySignature(query.msg_signature, keys.token, timestamp, nonce, envelope)) throw badSignature()
@@ -167,7 +178,10 @@ function parseBody(body: string, contentType: string): Record<string, unknown> {
   try {
     if (isJson) {
       const value = parseJson(start)
-      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+        JSON.stringify(value) // nested so deep that nobody can write it down again
+        return value as Record<string, unknown>
+      }
     } else if (start.startsWith('<') && !/^(?:<\?[^>]*>\s*|<!--[^]*?-->\s*)*<!DOCTYPE/i.test(start)) {
       const document = xml.parse(start, true) as Record<string, unknown>
       const root = document.xml

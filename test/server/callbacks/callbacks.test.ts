@@ -240,6 +240,23 @@ t.test('the door', async (t) => {
   })
 })
 
+t.test('the door of an account that does not know it is pushed to in safe mode', async (t) => {
+  const { connect, http, query, push, db } = await room(t)
+  const { appId } = await connect()
+  const before = await db.collection('events').countDocuments()
+  const answer = await http.inject({
+    method: 'POST',
+    url: `/callback/${appId}?${query(TOKEN, { encrypt_type: 'aes', msg_signature: 'x' })}`,
+    headers: { 'content-type': 'text/xml' },
+    payload: '<xml><ToUserName>gh_1</ToUserName><Encrypt>c2VjcmV0</Encrypt></xml>'
+  })
+  t.match(answer.json(), { status: 422, code: 'callback.encrypted' })
+  t.equal(await db.collection('events').countDocuments(), before)
+  const deep = `{"MsgType":"event","Event":"x","a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
+  t.match((await push(appId, deep, { type: 'application/json' })).json(), { code: 'callback.unreadable' })
+  t.equal((await push(appId, finished('91'), { type: 'x' })).body, 'success', 'a type that is none turns nobody away')
+})
+
 t.test('what pushes set in motion', async (t) => {
   const { connect, push, taken, people, wish, db } = await room(t)
   const service = await connect({ kind: 'service' })
