@@ -3,11 +3,11 @@ import type { Account, Accounts } from '../accounts/accounts.js'
 import type { Authorizer } from '../accounts/permissions.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
-import type { SessionBody } from '../wechat/api.js'
 import type { WechatClient, WechatResult } from '../wechat/client.js'
-import type { AuthorizationInfo, AuthorizerInfo, AuthorizerPage, ComponentApi } from '../wechat/component.js'
+import type { ComponentApi } from '../wechat/component.js'
+import type { AuthorizationInfo, AuthorizerInfo, AuthorizerPage } from '../wechat/component-shapes.js'
 import { expectOk } from '../wechat/expect-ok.js'
-import type { TokenBody } from '../wechat/token-calls.js'
+import { SessionBody, type TokenBody } from '../wechat/shapes.js'
 import type { ComponentToken } from './component-token.js'
 import type { Grants } from './grants.js'
 import type { Settings } from './settings.js'
@@ -71,8 +71,16 @@ export function createAuthorizations(parts: {
     const result = await token.with((platform, own) => api.queryAuth(platform, own, code))
     if (result.kind === 'answer' && CODE_SPENT.has(result.errcode)) return null
     const { authorizer_appid: appId, authorizer_refresh_token: refreshToken } = expectOk(result).authorization_info
+    // WeChat knows the code no more: whoever comes back with it, now or after a crash, is known by our note of it.
+    await grants.consented(appId, (await settings.target()).appId, code)
     await putAway(appId, refreshToken, askedAt)
     return appId
+  }
+
+  /** Whose code that is; null also when the account was let go since: the same consent does not bring it back. */
+  async function standing(code: string): Promise<string | null> {
+    const grant = await grants.byCode(code)
+    return grant === null || grant.removedAt !== null ? null : grant._id
   }
 
   async function withdraw(appId: string, askedAt: Date): Promise<void> {
@@ -133,9 +141,8 @@ export function createAuthorizations(parts: {
     const all: AuthorizerPage['list'] = []
     for (;;) {
       const page = expectOk(await token.with((platform, own) => api.authorizers(platform, own, all.length, PAGE)))
-      const list = page.list ?? []
-      all.push(...list)
-      if (list.length === 0 || all.length >= page.total_count) return all
+      all.push(...page.list)
+      if (page.list.length === 0 || all.length >= page.total_count) return all
     }
   }
 
@@ -164,8 +171,10 @@ export function createAuthorizations(parts: {
 
     /** The account whose administrator came back with this code. @returns null when the code is nobody's, or too old */
     async returned(code: string): Promise<Account | null> {
-      const appId = (await grants.byCode(code))?._id ?? (await trade(code)) ?? (await grants.byCode(code))?._id
-      return appId === undefined ? null : look(appId)
+      const known = await standing(code)
+      if (known !== null) return look(known)
+      const appId = (await trade(code)) ?? (await standing(code))
+      return appId === null ? null : look(appId)
     },
 
     /** The account's next token, as WeChat's token call answers it. Its successor's refresh token is stored first. */
@@ -195,7 +204,8 @@ export function createAuthorizations(parts: {
     /** Trades a wx.login code in for a mini-program that gave us no secret. */
     session: (appId: string, jsCode: string): Promise<WechatResult<SessionBody>> =>
       token.with((platform, own) =>
-        client.call<SessionBody>({
+        client.call({
+          shape: SessionBody,
           base: platform.apiBase,
           method: 'GET',
           path: '/sns/component/jscode2session',
@@ -245,7 +255,7 @@ export type Authorizations = ReturnType<typeof createAuthorizations>
 
 /** What WeChat's answers say of an account. */
 function describe(appId: string, who: AuthorizerInfo, what: AuthorizationInfo, askedAt: Date) {
-  const kind = who.MiniProgramInfo === undefined ? ('service' as const) : ('miniprogram' as const)
+  const kind = who.MiniProgramInfo == null ? ('service' as const) : ('miniprogram' as const)
   const authorizer: Authorizer = {
     serviceType: kind === 'service' ? (who.service_type_info?.id ?? null) : null,
     verified: (who.verify_type_info?.id ?? -1) === 0,

@@ -5,7 +5,7 @@ import type { Sealer } from '../platform/sealing.js'
 import { createTokenCentre } from '../wechat/access-token.js'
 import type { WechatResult } from '../wechat/client.js'
 import type { ComponentApi, WechatPlatform } from '../wechat/component.js'
-import type { TokenBody } from '../wechat/token-calls.js'
+import type { TokenBody } from '../wechat/shapes.js'
 import { withToken } from '../wechat/with-token.js'
 import type { Settings } from './settings.js'
 

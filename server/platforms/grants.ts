@@ -53,6 +53,13 @@ export function createGrants({ db, clock, sealer }: { db: Connection; clock: Clo
       await model.updateOne({ _id: appId }, { $set: { codePrint: sealer.hash('authorization-code', code) } })
     },
 
+    /** A code was traded in: a consent, which brings back an account that was let go. */
+    async consented(appId: string, platformAppId: string, code: string): Promise<void> {
+      await begin(appId, platformAppId)
+      const codePrint = sealer.hash('authorization-code', code)
+      await model.updateOne({ _id: appId }, { $set: { codePrint, removedAt: null } })
+    },
+
     /** The token to refresh with from now on, unless a newer answer brought another. */
     async keepRefreshToken(appId: string, platformAppId: string, refreshToken: string, askedAt: Date): Promise<void> {
       await begin(appId, platformAppId)

@@ -31,6 +31,7 @@ export function createPlatformPushes({
 
   async function apply({ at, properties }: EventRow): Promise<void> {
     const { appId, sealedCode } = properties as Told
+    if (appId === '') return // about nobody
     try {
       await platforms.authorizations.heard(appId, sealedCode === null ? null : sealer.open(sealedCode), at)
     } catch (error) {
@@ -62,7 +63,7 @@ export function createPlatformPushes({
       const now = clock.now()
       // A clock of WeChat's that runs ahead must not shut out the tickets after this one.
       const at = createTime < now ? createTime : now
-      const said = (name: string) => (typeof raw[name] === 'string' ? raw[name] : null)
+      const said = (name: string) => (typeof raw[name] === 'string' && raw[name] !== '' ? raw[name] : null)
       const ticket = said('ComponentVerifyTicket')
       if (infoType === 'component_verify_ticket' && ticket !== null) {
         await platforms.keepTicket(keys.appId, ticket, at)

@@ -385,6 +385,24 @@ t.test('an authorisation', async (t) => {
     await authorize([1, 2, 3, 7])
     t.equal((await rooms.accounts.list()).length, 1)
   })
+  t.test('is no new one when a browser comes back with the code of one that was let go', async (t) => {
+    const { authorize, rooms, call, sandbox } = await withPlatform(t)
+    const { AuthorizationCode: code } = await authorize()
+    const back = async (authCode: string) => {
+      const { url } = (await call('POST', '/v1/platform/authorizations', {})).json()
+      const address = new URL(new URL(url).searchParams.get('redirect_uri')!)
+      return call('GET', `${address.pathname}${address.search}&auth_code=${encodeURIComponent(authCode)}`)
+    }
+    t.equal((await back(code)).statusCode, 200)
+    t.equal((await call('DELETE', `/v1/accounts/${SERVICE}`)).statusCode, 204)
+    t.match((await back(code)).json(), { status: 502, code: 'platform.unknown-code' })
+    t.same(await rooms.accounts.list(), [])
+    const anew = (await authorize([1, 2, 3, 7], false)).AuthorizationCode
+    sandbox.controls.addRule({ path: '/cgi-bin/component/api_get_authorizer_info', times: 1, action: { http: 500 } })
+    t.equal((await back(anew)).statusCode, 502)
+    t.equal((await back(anew)).statusCode, 200, 'the traded code is not lost when the look after it fails')
+    t.equal((await rooms.accounts.list()).length, 1)
+  })
   t.test('of another platform is worth nothing', async (t) => {
     const { authorize, rooms, account, controls } = await withPlatform(t)
     await authorize()
