@@ -171,8 +171,13 @@ export function createPlatforms(world: World, pushes: Pushes, { appOf }: Pick<Ap
 
     /** Pushes the tickets that have come due; to be called now and then, and whenever the clock was moved. */
     tick() {
-      for (const platform of world.platforms.values())
-        if (platform.nextTicketAt !== null && clock.now() >= platform.nextTicketAt) pushTicket(platform)
+      const now = clock.now()
+      for (const platform of world.platforms.values()) {
+        if (platform.nextTicketAt === null) continue
+        // never further away than one is from the next, though the clock was moved back
+        platform.nextTicketAt = Math.min(platform.nextTicketAt, now + TICKET_EVERY_MS)
+        if (now >= platform.nextTicketAt) pushTicket(platform)
+      }
     },
 
     /** The verbs of the control API. */

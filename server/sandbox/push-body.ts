@@ -15,8 +15,10 @@ export interface PushEvent {
   message?: boolean
 }
 
+/** A section cannot hold its own end: it is parted there. */
+const escaped = (text: string) => text.replaceAll(']]>', ']]]]><![CDATA[>')
 const cdata = (value: PushField) =>
-  typeof value === 'number' ? String(value) : typeof value === 'string' ? `<![CDATA[${value}]]>` : value.raw
+  typeof value === 'number' ? String(value) : typeof value === 'string' ? `<![CDATA[${escaped(value)}]]>` : value.raw
 const elements = (fields: Record<string, PushField>) =>
   Object.entries(fields)
     .map(([name, value]) => `<${name}>${cdata(value)}</${name}>`)

@@ -102,7 +102,7 @@ export function createPushes(world: World, log?: (line: string) => void) {
       const [[name, id]] = Object.entries(target.envelope) as [[string, string]]
       if (target.json)
         body = JSON.stringify({ ...(clear ? JSON.parse(record.body) : target.envelope), Encrypt: encrypted })
-      else if (clear) body = record.body.replace('</xml>', sealed)
+      else if (clear) body = record.body.replace(/<\/xml>$/, () => sealed)
       else body = `<xml><${name}><![CDATA[${id}]]></${name}>${sealed}`
     }
     const attempt = { at: world.clock.now(), status: 0, answer: '' }
