@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { ControlError } from './apps.js'
 import * as Shape from './control-shapes.js'
 import type { Controls } from './controls.js'
+import { phoneRoutes } from './phone/routes.js'
 import type { Wechat } from './wechat.js'
 
-/** One call of the control API; `many` ones take an array too and then answer an array in the same order. */
+/** One call of the control API; `many` ones take an array too and then answer an array in the same order. Body and query come as one. */
 export interface ControlRoute {
   method: 'GET' | 'POST' | 'DELETE'
   path: string
@@ -266,6 +267,7 @@ export function createControlRoutes(controls: Controls, wechat: Wechat): Control
       query: Shape.RequestsQuery,
       run: wechat.requests
     },
+    ...phoneRoutes(controls),
     {
       method: 'POST',
       path: '/sandbox/reset',
@@ -283,36 +285,35 @@ export interface ControlAnswer {
 }
 
 /** Runs one control call. Errors are `{ error, issues? }` with 400 (not JSON), 404, 405, 409 or 422. */
-export function answerControl(
+export async function answerControl(
   routes: readonly ControlRoute[],
   method: string,
   path: string,
   query: string,
   text: string
-): ControlAnswer {
+): Promise<ControlAnswer> {
   const here = routes.filter((route) => route.path === path)
   if (here.length === 0) return { status: 404, body: { error: `no control call ${path}; see /sandbox/openapi.json` } }
   const route = here.find((one) => one.method === method)
   if (route === undefined)
     return { status: 405, body: { error: `${path} takes ${here.map((one) => one.method).join(' or ')}` } }
   let raw: unknown = {}
-  if (route.query !== undefined) raw = Object.fromEntries(new URLSearchParams(query))
-  else if (route.body !== undefined && text.trim() !== '') {
+  if (route.body !== undefined && text.trim() !== '') {
     try {
       raw = JSON.parse(text)
     } catch {
       return { status: 400, body: { error: 'the body is not JSON' } }
     }
   }
-  const shape = route.query ?? route.body
   try {
-    if (shape === undefined) return { status: 200, body: route.run(undefined) }
     if (route.many && Array.isArray(raw)) {
       // all are checked before the first is done, so that a bad item leaves nothing half made
-      const inputs = z.array(shape).parse(raw)
+      const inputs = z.array(route.body!).parse(raw)
       return { status: 200, body: inputs.map((input) => route.run(input)) }
     }
-    return { status: 200, body: route.run(shape.parse(raw)) }
+    const asked: unknown = route.query?.parse(Object.fromEntries(new URLSearchParams(query)))
+    const given: unknown = route.body?.parse(raw)
+    return { status: 200, body: await route.run(Object.assign({}, asked, given)) }
   } catch (error) {
     if (error instanceof ControlError) return { status: error.status, body: { error: error.message } }
     if (error instanceof z.ZodError)

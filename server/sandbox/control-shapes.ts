@@ -268,6 +268,41 @@ export const RequestsQuery = z.strictObject({
 })
 export const PushesQuery = z.strictObject({ appid: Appid.optional(), event: z.string().optional() })
 export const RuleQuery = z.strictObject({ id: z.string().optional() })
+export const PhoneQuery = z.strictObject({
+  appid: Appid.optional().describe('a mini-program; absent: the first one'),
+  openid: Openid.optional(),
+  user: z.coerce.number().int().min(0).optional().describe("place in the app's list of users; absent: the first one")
+})
+
+export const NoticesQuery = z.strictObject({
+  appid: Appid,
+  openid: Openid,
+  after: z.coerce.number().int().min(0).optional().describe('messages with a higher seq only')
+})
+
+export const CheckoutQuery = z.strictObject({ appid: Appid, openid: Openid })
+export const CheckoutBody = z.strictObject({
+  orderId: z.string().min(1).max(64).optional(),
+  amount: z.number().int().min(1).optional().describe('in fen'),
+  description: z.string().min(1).max(127).optional()
+})
+export type CheckoutInput = z.infer<typeof CheckoutQuery> & z.infer<typeof CheckoutBody>
+
+export const OrderQuery = z.strictObject({ prepayId: z.string().min(1) })
+
+export const PhoneRequestInput = z.strictObject({
+  appid: Appid,
+  url: z.string().max(8192),
+  method: z.enum(['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'TRACE', 'CONNECT']).optional(),
+  header: z.record(z.string(), z.string()).optional(),
+  data: z.string().optional().describe('the body, as text'),
+  timeout: z.number().positive().optional().describe('milliseconds; at most and by default 60,000')
+})
+
+export const RequestDomainsInput = z.strictObject({
+  domains: z.array(z.url({ protocol: /^https?$/ })).max(200)
+})
+
 export const ResetInput = z.strictObject({ keepApps: z.boolean().default(false) })
 
 export type AppInput = z.infer<typeof AppInput>
@@ -284,6 +319,10 @@ export type PlatformInput = z.input<typeof PlatformInput>
 export type AuthorizationInput = z.input<typeof AuthorizationInput>
 export type OnceInput = z.input<typeof OnceInput>
 export type InteractionInput = z.input<typeof InteractionInput>
+export type PhoneQuery = z.infer<typeof PhoneQuery>
+export type NoticesQuery = z.infer<typeof NoticesQuery>
+export type OrderQuery = z.infer<typeof OrderQuery>
+export type PhoneRequestInput = z.infer<typeof PhoneRequestInput>
 export type ClockInput = z.infer<typeof ClockInput>
 export type LatencyInput = z.infer<typeof LatencyInput>
 export type QuotaInput = z.infer<typeof QuotaInput>

@@ -3,6 +3,7 @@ import type * as Shape from './control-shapes.js'
 import { credentialsOf } from './credentials.js'
 import { DEFAULT_PLATFORM } from './default-apps.js'
 import type { Ledger } from './ledger.js'
+import { createPhone } from './phone/phone.js'
 import { createPeople } from './people.js'
 import type { Platforms } from './platforms.js'
 import type { Pushes } from './pushes.js'
@@ -19,16 +20,21 @@ interface Parts {
   platforms: Platforms
   rules: Rules
   latency: { minMs: number; maxMs: number }
+  /** Where the sandbox is, once it listens. */
+  url: () => string
+  requestDomains: readonly string[]
   onReset: () => void
 }
 
 /** What a person, a phone or an operator of WeChat would do: the verbs behind `/sandbox/*`, also usable in-process. */
-export function createControls({ world, apps, tokens, ledger, pushes, platforms, rules, latency, onReset }: Parts) {
+export function createControls(parts: Parts) {
+  const { world, apps, tokens, ledger, pushes, platforms, rules, latency, onReset } = parts
   const { clock } = world
   const firstLatency = { ...latency }
 
   const { appOf, templateOf, putApp, seed, shown } = apps
   const people = createPeople(world, pushes, apps)
+  const { clearPhone, ...phone } = createPhone({ ...parts, people })
   seed()
   platforms.putPlatform(DEFAULT_PLATFORM)
 
@@ -39,6 +45,7 @@ export function createControls({ world, apps, tokens, ledger, pushes, platforms,
   return {
     ...people,
     ...platforms.controls,
+    ...phone,
 
     /** Creates an app or replaces its settings; users, templates and credentials of a known app stay. */
     putApp: (input: Shape.AppInput) => shown(putApp(input)),
@@ -138,6 +145,7 @@ export function createControls({ world, apps, tokens, ledger, pushes, platforms,
       rules.remove()
       ledger.clear()
       pushes.clear()
+      clearPhone(keepApps)
       if (!keepApps) {
         Object.assign(latency, firstLatency)
         clock.advance(-clock.offset())

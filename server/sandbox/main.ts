@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { createSandbox } from './sandbox.js'
 
-const USAGE = 'usage: hongyan sandbox [--port N] [--host ADDRESS] [--latency MIN-MAX] [--seed N]'
+const USAGE =
+  'usage: hongyan sandbox [--port N] [--host ADDRESS] [--latency MIN-MAX] [--seed N] [--request-domain URL]...'
 
 /**
  * `hongyan sandbox`: runs a local WeChat until SIGINT or SIGTERM. Prints one line with the address on standard output, then
@@ -42,7 +43,8 @@ export function readArguments(argv: readonly string[]) {
       port: { type: 'string', default: '8199' },
       host: { type: 'string', default: '127.0.0.1' },
       latency: { type: 'string' },
-      seed: { type: 'string' }
+      seed: { type: 'string' },
+      'request-domain': { type: 'string', multiple: true }
     }
   })
   const port = Number(values.port)
@@ -53,10 +55,14 @@ export function readArguments(argv: readonly string[]) {
     throw new Error(`--latency ${values.latency} is no span like 200-500`)
   const seed = values.seed === undefined ? undefined : Number(values.seed)
   if (seed !== undefined && !Number.isSafeInteger(seed)) throw new Error(`--seed ${values.seed} is no whole number`)
+  const requestDomains = values['request-domain']
+  const odd = requestDomains?.find((one) => !URL.canParse(one) || !/^https?:$/.test(new URL(one).protocol))
+  if (odd !== undefined) throw new Error(`--request-domain ${odd} is no address like http://127.0.0.1:8080`)
   return {
     port,
     host: values.host,
     ...(span === undefined ? {} : { latency: { minMs: Number(span[1]), maxMs: Number(span[2]) } }),
-    ...(seed === undefined ? {} : { seed })
+    ...(seed === undefined ? {} : { seed }),
+    ...(requestDomains === undefined ? {} : { requestDomains })
   }
 }

@@ -15,7 +15,7 @@ export function statePage(controls: Controls): string {
   const pairs = (counts: Record<string, number>) => table(['', 'count'], Object.entries(counts))
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Hongyan sandbox</title>
 <style>body{font:14px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top}code{background:#f2f2f2;padding:0 .2rem}</style>
-<h1>Hongyan sandbox</h1><p>A local WeChat. Its clock says ${escapeHtml(controls.clock().iso)}. Control it at <code>/sandbox/*</code>: <a href="/sandbox/openapi.json">openapi.json</a>.</p>
+<h1>Hongyan sandbox</h1><p>A local WeChat. Its clock says ${escapeHtml(controls.clock().iso)}. Control it at <code>/sandbox/*</code>: <a href="/sandbox/openapi.json">openapi.json</a>. The phone page: <a href="/phone">/phone</a>.</p>
 <h2>Apps</h2>${table(
     ['appid', 'kind', 'name', 'users', 'followers', 'callback', 'templates'],
     controls

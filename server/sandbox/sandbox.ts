@@ -6,6 +6,7 @@ import { createApps } from './apps.js'
 import { createControls, type Controls } from './controls.js'
 import { createLedger } from './ledger.js'
 import { statePage } from './page.js'
+import { PAGE_HEADERS, pageFile } from './phone/files.js'
 import { createPlatforms } from './platforms.js'
 import { createPushes } from './pushes.js'
 import { createRoutes } from './routes.js'
@@ -24,6 +25,8 @@ export interface SandboxOptions {
   seed?: number
   /** Time each WeChat answer takes; default 200–500 ms. The control API answers at once. */
   latency?: { minMs: number; maxMs: number }
+  /** Servers the phone page may call; the control API changes them. None by default. */
+  requestDomains?: readonly string[]
   /** Base of the movable clock, milliseconds since 1970. */
   now?: () => number
   log?: (line: string) => void
@@ -50,9 +53,11 @@ const HTML =
 const DRIP_MS = 250
 const TICK_MS = 10_000
 
+const isPhone = (path: string) => path === '/phone' || path.startsWith('/phone/')
+
 /** Starts a local WeChat. @throws the listen error, e.g. EADDRINUSE when the port is taken. */
 export async function createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port = 0, host = '127.0.0.1', seed = randomInt(2 ** 32), now = Date.now, log } = options
+  const { port = 0, host = '127.0.0.1', seed = randomInt(2 ** 32), now = Date.now, requestDomains = [], log } = options
   const latency = { minMs: 200, maxMs: 500, ...options.latency }
   const world = createWorld({ seed, now })
   const ledger = createLedger(world)
@@ -72,10 +77,14 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     platforms,
     rules,
     latency,
+    url: () => sandboxUrl(),
+    requestDomains,
     onReset: () => wechat.forget()
   })
   // loaded by the first control call: its schemas take longer to load than all the rest takes to start
-  let loading: Promise<(method: string, path: string, query: string, text: string) => ControlAnswer> | undefined
+  let loading:
+    | Promise<(method: string, path: string, query: string, text: string) => ControlAnswer | Promise<ControlAnswer>>
+    | undefined
   const controlApi = () =>
     (loading ??= import('./control-api.js').then(({ answerControl, controlDocument, createControlRoutes }) => {
       const controlRoutes = createControlRoutes(controls, wechat)
@@ -144,8 +153,12 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   async function control(method: string, path: string, query: string, text: string, response: ServerResponse) {
     try {
       if (path === '/') return write(response, 200, 'text/html; charset=utf-8', statePage(controls))
+      if (isPhone(path)) {
+        const file = await pageFile(path)
+        return response.writeHead(file.status, { ...PAGE_HEADERS, 'Content-Type': file.type }).end(file.body)
+      }
       const answer = await controlApi()
-      const { status, body } = answer(method, path, query, text)
+      const { status, body } = await answer(method, path, query, text)
       write(response, status, 'application/json; charset=utf-8', JSON.stringify(body))
     } catch (error) {
       log?.(`control call ${path} broke: ${error instanceof Error ? error.stack : String(error)}`)
@@ -159,7 +172,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     const path = mark === -1 ? target : target.slice(0, mark)
     const query = mark === -1 ? '' : target.slice(mark + 1)
     const method = request.method!
-    const isControl = path === '/' || path.startsWith('/sandbox/')
+    const isControl = path === '/' || path.startsWith('/sandbox/') || isPhone(path)
     const max = isControl ? CONTROL_BODY_MAX : BODY_MAX
     const finish = (text: string) => {
       if (isControl) return void control(method, path, query, text, response)

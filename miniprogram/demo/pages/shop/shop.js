@@ -1,11 +1,18 @@
 const hongyan = require('hongyan-miniprogram')
 const { product, templateIds } = require('../../config.js')
+const placeOrder = require('./checkout.js')
 
 Page({
   data: { product, templateIds, orderId: '', paid: false, subscribed: '', queued: 0, handedIn: 0 },
 
   onShow() {
     this.count()
+    clearInterval(this.counting)
+    this.counting = setInterval(() => this.count(), 1000)
+  },
+
+  onHide() {
+    clearInterval(this.counting)
   },
 
   onOrder() {
@@ -15,29 +22,23 @@ Page({
     this.count()
   },
 
-  // In a shop these fields come from its backend, which asked WeChat Pay for the prepay_id
   onPay() {
     const { orderId } = this.data
-    hongyan.requestPayment({
-      orderId,
-      place: 'shop.pay',
-      timeStamp: String(Math.floor(Date.now() / 1000)),
-      nonceStr: Math.random().toString(36).slice(2),
-      package: 'prepay_id=wx' + Date.now() + Math.random().toString(16).slice(2, 12),
-      signType: 'MD5',
-      paySign: 'made by your backend',
-      success: () => {
+    const fail = ({ errMsg }) => wx.showToast({ title: /cancel/.test(errMsg) ? '已取消支付' : errMsg, icon: 'none' })
+    placeOrder(orderId).then((payment) => {
+      const success = () => {
         hongyan.track('order_paid', { orderId, amount: Number(product.price) })
         this.setData({ paid: true })
-      },
-      fail: (res) => wx.showToast({ title: res.errMsg, icon: 'none' }),
-      complete: () => this.count()
-    })
+      }
+      const complete = () => this.count()
+      hongyan.requestPayment(Object.assign({ orderId, place: 'shop.pay', success, fail, complete }, payment))
+    }, fail)
   },
 
   onSubscribed({ detail }) {
-    const { accepted, errMsg } = detail
-    this.setData({ subscribed: accepted.length ? '好的，发货时告诉您' : errMsg })
+    const { accepted, results, errMsg } = detail
+    const refused = Object.keys(results).some((id) => results[id] === 'reject')
+    this.setData({ subscribed: accepted.length ? '好的，发货时告诉您' : refused ? '好的，不打扰您' : errMsg })
     this.count()
   },
 
@@ -54,6 +55,6 @@ Page({
   count() {
     const { queued, acknowledged } = hongyan.status()
     const handedIn = Object.keys(acknowledged).reduce((sum, verdict) => sum + acknowledged[verdict], 0)
-    this.setData({ queued, handedIn })
+    if (queued !== this.data.queued || handedIn !== this.data.handedIn) this.setData({ queued, handedIn })
   }
 })

@@ -1,0 +1,45 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { chromium, type BrowserContext } from 'playwright-core'
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync'
+]
+
+const placesOf = (env: NodeJS.ProcessEnv) => ['/usr/bin', ...(env.PATH ?? '').split(path.delimiter).filter(Boolean)]
+
+/** A Chromium of this machine: HONGYAN_CHROMIUM, or the first found. @throws Error saying what to install */
+export function findBrowser(env: NodeJS.ProcessEnv = process.env, places = placesOf(env)): string {
+  const named = env.HONGYAN_CHROMIUM
+  if (named) {
+    if (existsSync(named)) return named
+    throw new Error(`HONGYAN_CHROMIUM names ${named}, which is not there`)
+  }
+  const found = NAMES.flatMap((name) => places.map((place) => path.join(place, name))).find((each) => existsSync(each))
+  if (found !== undefined) return found
+  throw new Error(
+    'this test drives a real browser and found none: install Chromium (Debian: apt-get install chromium), or set HONGYAN_CHROMIUM to one'
+  )
+}
+
+/** A headless browser with the screen of a phone and nothing in its memory; it ends with the test. */
+export async function openBrowser(t: { teardown(fn: () => Promise<void>): void }): Promise<BrowserContext> {
+  const dir = mkdtempSync(path.join(tmpdir(), 'hongyan-browser-'))
+  const context = await chromium.launchPersistentContext(dir, {
+    executablePath: findBrowser(),
+    args: FLAGS,
+    viewport: { width: 390, height: 844 }
+  })
+  t.teardown(async () => {
+    await context.close()
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 }) // its last helpers still write for a moment
+  })
+  return context
+}
