@@ -36,28 +36,35 @@ const PER_SECOND = 100
  * the sandbox too), templates read. In mode live, so that the devtools' mock ids are refused and counted.
  */
 export async function connectAccounts(api: Client, sandbox: Client) {
-  const connect = async (app: typeof SHOP | typeof CLINIC | typeof SERVICE): Promise<DemoAccount> => {
-    const { appid, secret, kind, name } = app
-    const token = `demo${appid.slice(-8)}`
-    const account = await api.post('/v1/accounts', {
-      kind,
-      appId: appid,
-      secret,
-      name,
-      mode: 'live',
-      apiBase: sandbox.url,
-      limits: { perSecond: PER_SECOND },
-      callback: { token, mode: 'plain' }
-    })
-    const callback = { url: account.callback.url, token }
-    await sandbox.post('/sandbox/apps', { appid, secret, kind, name, openPlatform: 'demo', callback })
-    return { id: account.id, appId: appid }
-  }
-  const [shop, clinic, service] = await Promise.all([connect(SHOP), connect(CLINIC), connect(SERVICE)])
-  for (const operation of await Promise.all(
-    [shop, clinic, service].map(({ id }) => api.post('/v1/templates/sync', { accountId: id }))
-  )) {
-    await finished(api, operation)
-  }
-  return { shop, clinic, service }
+  const own = { openPlatform: 'demo' }
+  const [shop, clinic, service] = await Promise.all(
+    [SHOP, CLINIC, SERVICE].map((app) => connect(api, sandbox, app, own))
+  )
+  return { shop: shop!, clinic: clinic!, service: service! }
+}
+
+/** Connects the shop alone, bound to no Open Platform: its people have an openid and no more. */
+export const connectShop = (api: Client, sandbox: Client): Promise<DemoAccount> => connect(api, sandbox, SHOP, {})
+
+async function connect(
+  api: Client,
+  sandbox: Client,
+  { appid, secret, kind, name }: typeof SHOP | typeof CLINIC | typeof SERVICE,
+  own: { openPlatform?: string }
+): Promise<DemoAccount> {
+  const token = `demo${appid.slice(-8)}`
+  const account = await api.post('/v1/accounts', {
+    kind,
+    appId: appid,
+    secret,
+    name,
+    mode: 'live',
+    apiBase: sandbox.url,
+    limits: { perSecond: PER_SECOND },
+    callback: { token, mode: 'plain' }
+  })
+  const callback = { url: account.callback.url, token }
+  await sandbox.post('/sandbox/apps', { appid, secret, kind, name, ...own, callback })
+  await finished(api, await api.post('/v1/templates/sync', { accountId: account.id }))
+  return { id: account.id, appId: appid }
 }

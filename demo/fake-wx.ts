@@ -1,4 +1,4 @@
-import { fetch, type Dispatcher } from 'undici'
+import { request as ask, type Dispatcher } from 'undici'
 
 /** What a phone sends; `data` is the text of the body. */
 export type FakeRequest = { url: string; method: string; data?: string; header: Record<string, string> }
@@ -21,6 +21,8 @@ export type FakePhone = {
   launchOptions?: { query?: Record<string, string>; path?: string; scene?: number }
   /** Called before each storage write; throwing makes the write fail, as a full storage does. */
   beforeWrite?: (key: string) => void
+  /** Called after each storage write that succeeded. */
+  afterWrite?: (key: string) => void
 }
 
 type Callbacks = { success?: (res: any) => void; fail?: (res: any) => void; complete?: (res: any) => void }
@@ -67,11 +69,13 @@ export function createFakeWx(phone: FakePhone = {}) {
       if (dead) throw new Error('setStorageSync:fail the app is gone')
       phone.beforeWrite?.(key)
       storage.set(key, structuredClone(value))
+      phone.afterWrite?.(key)
     },
     removeStorageSync(key: string) {
       if (dead) throw new Error('removeStorageSync:fail the app is gone')
       phone.beforeWrite?.(key)
       storage.delete(key)
+      phone.afterWrite?.(key)
     },
     getAccountInfoSync: () => ({
       miniProgram: { appId: phone.appId ?? 'wx0000000000000000', envVersion: 'release', version: '1.0.0' }
@@ -149,14 +153,14 @@ export type FakeWx = ReturnType<typeof createFakeWx>
 /** A network that reaches real servers; `dispatcher` for a unix socket, a proxy or a pool of one's own. */
 export function overHttp(dispatcher?: Dispatcher): FakeNetwork {
   return async ({ url, method, data, header }) => {
-    const res = await fetch(url, { method, body: data, headers: header, dispatcher })
-    const text = await res.text()
-    let body: unknown = text
+    const asked = { method: method as Dispatcher.HttpMethod, body: data ?? null, headers: header }
+    const { statusCode, headers, body } = await ask(url, dispatcher === undefined ? asked : { ...asked, dispatcher })
+    const text = await body.text()
+    const answer = { statusCode, header: Object.fromEntries(Object.entries(headers).map(([k, v]) => [k, String(v)])) }
     try {
-      body = JSON.parse(text)
+      return { ...answer, data: JSON.parse(text) }
     } catch {
-      // wx hands over the text when it is no JSON
+      return { ...answer, data: text } // wx hands over the text when it is no JSON
     }
-    return { statusCode: res.status, data: body, header: Object.fromEntries(res.headers) }
   }
 }

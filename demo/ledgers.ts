@@ -1,5 +1,8 @@
 import type { Client } from './client.js'
+import type { KeptRight } from './phones-verdict.js'
 import type { CaughtRight, Ledgers, OurCredential, OurMessage, SandboxCredential, SandboxRow } from './verify.js'
+
+const READERS = 16
 
 /** An account of ours and the app it is at WeChat. */
 export type DemoAccount = { id: string; appId: string }
@@ -49,6 +52,22 @@ export async function readLedgers({
   const ledger = await sandbox.get<{ rows: SandboxRow[] }>('/sandbox/ledger')
   const sandboxCredentials = await sandbox.get<SandboxCredential[]>('/sandbox/credentials')
   return { messages, sandboxRows: ledger.rows, credentials, sandboxCredentials, caught, expected }
+}
+
+/** All rights an account keeps, asked for person by person; what is handed in and belongs to nobody known is left out. */
+export async function readKeptRights(api: Client, { id: accountId }: DemoAccount): Promise<KeptRight[]> {
+  const kept: KeptRight[] = []
+  const people = (await openIdsByRecipient(api)).entries()
+  const lane = async () => {
+    for (const [recipientId, openid] of people) {
+      for (const row of await api.all(`/v1/credentials?accountId=${accountId}&recipientId=${recipientId}`)) {
+        const { id, source, place, value, sendsLeft } = row
+        kept.push({ id, openid, source, place, value, sendsLeft })
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: READERS }, lane))
+  return kept
 }
 
 async function openIdsByRecipient(api: Client): Promise<Map<string, string>> {

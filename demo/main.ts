@@ -1,14 +1,16 @@
 import { parseArgs } from 'node:util'
-import { agreed, summaryOf, tableOf } from './report.js'
+import { SHOP } from './accounts.js'
+import { agreed } from './report.js'
 import type { Scene } from './scenes/scene.js'
 import { kills } from './scenes/kills.js'
+import { phones } from './scenes/phones.js'
 import { tour } from './scenes/tour.js'
 import type { Stage } from './stage.js'
 
-const SCENES: Readonly<Record<string, Scene>> = { tour, kills }
-const USAGE = 'usage: npm run demo -- [--once] [--json] [--scene NAME] [--seed N]'
+const SCENES: Readonly<Record<string, Scene>> = { tour, kills, phones }
+const USAGE = 'usage: npm run demo -- [--once] [--json] [--scene NAME] [--seed N] [--phones N]'
 
-type Wish = { once: boolean; json: boolean; scene: string; seed: number }
+type Wish = { once: boolean; json: boolean; scene: string; seed: number; phones: number | null }
 
 /** Reads the command line. @throws Error saying what is wrong with it */
 function readWish(argv: string[]): Wish {
@@ -18,7 +20,8 @@ function readWish(argv: string[]): Wish {
       once: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       scene: { type: 'string', default: 'tour' },
-      seed: { type: 'string', default: '1' }
+      seed: { type: 'string', default: '1' },
+      phones: { type: 'string' }
     }
   })
   if (!Object.hasOwn(SCENES, values.scene)) {
@@ -26,7 +29,12 @@ function readWish(argv: string[]): Wish {
   }
   const seed = Number(values.seed)
   if (!Number.isSafeInteger(seed)) throw new Error(`--seed ${values.seed} is no whole number`)
-  return { once: values.once, json: values.json, scene: values.scene, seed }
+  const phones = values.phones === undefined ? null : Number(values.phones)
+  if (phones !== null && values.scene !== 'phones') throw new Error(`--phones is for the scene phones`)
+  if (phones !== null && !(Number.isSafeInteger(phones) && phones > 0)) {
+    throw new Error(`--phones ${values.phones} is no number of phones`)
+  }
+  return { once: values.once, json: values.json, scene: values.scene, seed, phones }
 }
 
 /** `cut`: something may still be under way that nobody waits for any more. */
@@ -51,21 +59,28 @@ async function main(): Promise<{ code: number; cut?: true }> {
   })
   const scene = SCENES[wish.scene]!
   const play = scene
-    .play({ seed: wish.seed, step, progress: news.progress, stageBuilt: (built) => void (stage = built) })
+    .play({
+      seed: wish.seed,
+      phones: wish.phones,
+      step,
+      progress: news.progress,
+      stageBuilt: (built) => void (stage = built)
+    })
     .finally(news.stop)
   try {
-    const outcome = await Promise.race([play, stopped])
-    if (typeof outcome === 'number') {
+    const ending = await Promise.race([play, stopped])
+    if (typeof ending === 'number') {
       play.catch(() => {}) // what it was about to do fails now that its processes go
-      return { code: outcome, cut: true }
+      return { code: ending, cut: true }
     }
     const seconds = Math.round((performance.now() - began) / 100) / 10
-    const summary = summaryOf(wish.scene, seconds, outcome)
-    tell(`\n${tableOf(summary, outcome)}`)
-    if (wish.json) process.stdout.write(`${JSON.stringify(summary)}\n`)
-    const code = agreed(summary) ? 0 : 1
+    tell(`\n${ending.table(seconds)}`)
+    if (wish.json) {
+      process.stdout.write(`${JSON.stringify({ scene: wish.scene, seconds, ...ending.facts })}\n`)
+    }
+    const code = agreed(ending.facts) ? 0 : 1
     if (wish.once) return { code }
-    invite(stage!, tell)
+    await invite(stage!, tell)
     await stopped
     return { code }
   } catch (error) {
@@ -95,20 +110,46 @@ function steady(step: (line: string) => void) {
   return { progress: (line: string) => void (newest = line), stop: () => clearInterval(timer) }
 }
 
-/** What a visitor may try while it all stays up. */
-function invite({ api, key, sandbox }: Stage, tell: (line: string) => void): void {
+/** What a visitor may try while it all stays up: a phone of their own first. */
+async function invite(stage: Stage, tell: (line: string) => void): Promise<void> {
+  const { api, key, sandbox } = stage
   const bearer = `-H 'authorization: Bearer ${key}'`
+  const { address, openid } = await phonePage(stage)
+  const message = {
+    accountId: SHOP.appid,
+    to: { openId: openid },
+    templateId: SHOP.legacy,
+    content: { keyword1: 'D1', keyword2: '飞雁速运', keyword3: 'FY7310025518', keyword4: '今天 16:40' },
+    open: { page: 'pages/shop/shop' }
+  }
   tell(
     [
       '',
       `It stays up until Ctrl-C. API ${api.url}/v1, its documentation ${api.url}/docs, WeChat ${sandbox.url}/`,
       `API key  ${key}`,
       '',
+      'A phone with the demo shop on it: order, pay, subscribe, and see what arrives. Open in a browser:',
+      address,
+      'What its taps gave, newest first, each with its source:',
+      `curl ${bearer} '${api.url}/v1/credentials?accountId=${SHOP.appid}&limit=3'`,
+      'To send that phone a message:',
+      `curl ${bearer} -H 'content-type: application/json' -H "idempotency-key: $RANDOM$RANDOM" '${api.url}/v1/messages' -d '${JSON.stringify(message)}'`,
+      '',
       `curl ${bearer} '${api.url}/v1/messages?limit=3'`,
       `curl ${bearer} '${api.url}/v1/campaigns'`,
       `curl ${sandbox.url}/sandbox/ledger/summary`
     ].join('\n')
   )
+}
+
+/** The address of a new visitor's phone. Every scene connects the shop. */
+async function phonePage({ api, sandbox }: Stage): Promise<{ address: string; openid: string }> {
+  await sandbox.post('/sandbox/request-domains', { domains: [api.url] })
+  const appids = (await sandbox.get<{ appid: string }[]>('/sandbox/apps')).map(({ appid }) => appid)
+  const [visitor] = await sandbox.post<{ openids: Record<string, string> }[]>('/sandbox/users', { appids })
+  const openid = visitor!.openids[SHOP.appid]!
+  const query = new URLSearchParams({ appid: SHOP.appid, openid, server: api.url })
+  return { address: `${sandbox.url}/phone?${query}`, openid }
 }
 
 const { code, cut } = await main()

@@ -9,7 +9,7 @@ import { seeded } from './random.js'
 import type { CaughtRight } from './verify.js'
 
 /** What is used of the built library's kit; miniprogram/types.ts has all of it. */
-type Kit = {
+export type Kit = {
   captureSubmit(event: { detail: { formId: string } }, place?: string): void
   requestPayment(options: Record<string, unknown>): Promise<unknown>
   requestSubscribe(templateIds: string[], place?: string): Promise<{ accepted: string[] }>
@@ -23,7 +23,7 @@ type Kit = {
     refused: Record<string, number>
   }
 }
-type Library = { createKit(options: Record<string, unknown>): Kit }
+export type Library = { createKit(options: Record<string, unknown>): Kit }
 
 /** Who holds a phone, and what it will be asked to do. */
 export type Owner = { index: number; appid: string; openid: string; templateId: string }

@@ -1,25 +1,33 @@
 import Table from 'cli-table3'
 import { countBy } from './ledgers.js'
-import type { Outcome } from './scenes/scene.js'
-import type { OurMessage, SandboxRow } from './verify.js'
+import type { Ending, Outcome } from './scenes/scene.js'
+import type { Traffic } from './lossy.js'
+import type { PhonesFacts } from './phones-verdict.js'
+import type { Finding, OurMessage, SandboxRow } from './verify.js'
 
-/** What `--json` prints, last and alone on standard output. */
-export function summaryOf(scene: string, seconds: number, { captured, messages, verdict, latency }: Outcome) {
+/** What `--json` prints of a story of messages. */
+export function factsOf({ captured, messages, verdict, latency }: Outcome) {
   const { lost, double, disagreements } = verdict
-  return { scene, seconds, captured, messages, lost, double, disagreements, latency }
+  return { captured, messages, lost, double, disagreements, latency }
 }
-export type Summary = ReturnType<typeof summaryOf>
+export type Facts = ReturnType<typeof factsOf>
 
 /** Do both ledgers agree? */
-export const agreed = ({ lost, double, disagreements }: Pick<Summary, 'lost' | 'double' | 'disagreements'>): boolean =>
+export const agreed = ({ lost, double, disagreements }: Pick<Facts, 'lost' | 'double' | 'disagreements'>): boolean =>
   lost === 0 && double === 0 && disagreements === 0
+
+/** The end of a story of messages. */
+export function endingOf(outcome: Outcome): Ending {
+  const facts = factsOf(outcome)
+  return { facts, table: (seconds) => tableOf({ ...facts, seconds }, outcome) }
+}
 
 const FINDINGS_SHOWN = 20
 /** No colours and no lines between rows: it is read in logs, too. */
 const PLAIN = { style: { head: [], border: [], compact: true } }
 
 /** The end of a run for people: what came in, what became of it, and both ledgers side by side. */
-export function tableOf(summary: Summary, { ledgers, faults, verdict }: Outcome): string {
+export function tableOf(summary: Facts & { seconds: number }, { ledgers, faults, verdict }: Outcome): string {
   const { captured, messages, latency, seconds } = summary
   const parts = [
     rows('rights handed in', [
@@ -41,15 +49,44 @@ export function tableOf(summary: Summary, { ledgers, faults, verdict }: Outcome)
     ? '✓ both ledgers agree: nothing lost, nothing twice'
     : `✗ lost ${lost}, double ${double}, disagreements ${disagreements}`
   const ms = (value: number | null) => (value === null ? '–' : `${value} ms`)
-  const shown = verdict.findings.slice(0, FINDINGS_SHOWN).map(({ kind, text }) => `  ${kind}: ${text}`)
-  const more = verdict.findings.length - shown.length
   return [
     ...parts,
     `from event to call: p50 ${ms(latency.p50Ms)}, p95 ${ms(latency.p95Ms)}; ${seconds} s in all`,
     verdictLine,
-    ...shown,
-    ...(more > 0 ? [`  … and ${more} more`] : [])
+    ...listOf(verdict.findings)
   ].join('\n')
+}
+
+/** The end of a story of phones: what befell them, and what they caught beside what the server keeps. */
+export function phonesTableOf(facts: PhonesFacts, traffic: Traffic, findings: readonly Finding[], seconds: number) {
+  const { phones, restarts, cutShort, caught, stored, dropped, queued, lost, double, disagreements } = facts
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+  return [
+    rows('phones', [
+      ['phones', phones],
+      ['restarts', restarts],
+      ['taps cut short by a kill', cutShort],
+      ['hours they lived, by their own clocks', facts.hoursLived]
+    ]),
+    rows('requests', [['all', traffic.requests], ...named('', traffic.mishaps)]),
+    rows('rights', [
+      ['caught on phones', caught],
+      ['kept by the server', stored],
+      ['dropped by a full outbox, and counted', dropped],
+      ['still waiting on phones', queued]
+    ]),
+    `${percent(facts.failedShare)} of the requests failed; ${seconds} s in all`,
+    agreed(facts)
+      ? '✓ phones and server agree: nothing lost, nothing twice'
+      : `✗ lost ${lost}, double ${double}, disagreements ${disagreements}`,
+    ...listOf(findings)
+  ].join('\n')
+}
+
+function listOf(findings: readonly Finding[]): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ kind, text }) => `  ${kind}: ${text}`)
+  const more = findings.length - shown.length
+  return more > 0 ? [...shown, `  … and ${more} more`] : shown
 }
 
 /** Our states of each app beside what the sandbox took. */

@@ -25,8 +25,19 @@ export type Stage = {
 const EMAIL = 'demo@example.com'
 const WORKER = ['worker']
 
-/** Builds the stage in a fresh temporary directory. `step` hears what is going on. */
-export async function buildStage({ seed, step }: { seed: number; step: (line: string) => void }): Promise<Stage> {
+/**
+ * Builds the stage in a fresh temporary directory. `step` hears what is going on. `whole`: one `serve` with the store in
+ * it, as a small installation has it, instead of a process for each part.
+ */
+export async function buildStage({
+  seed,
+  step,
+  whole = false
+}: {
+  seed: number
+  step: (line: string) => void
+  whole?: boolean
+}): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'hongyan-demo-'))
   const processes = createProcesses({ dir })
   const clients: Client[] = []
@@ -37,22 +48,22 @@ export async function buildStage({ seed, step }: { seed: number; step: (line: st
     const sandboxArgs = ['sandbox', '--port', '0', '--seed', String(seed)]
     const data = { HONGYAN_DATA: dir, HONGYAN_LOG_LEVEL: 'warn', HONGYAN_LOG_PRETTY: 'false' }
     const [store, wechat] = await Promise.all([
-      processes.start('store', ['store'], { env: { HONGYAN_DATA: dir } }),
+      whole ? null : processes.start('store', ['store'], { env: { HONGYAN_DATA: dir } }),
       processes.start('sandbox', sandboxArgs, { by: 'line' })
     ])
     const sandboxUrl = wechat.facts.url
     if (sandboxUrl === undefined) throw new Error(`the sandbox does not say where it is: ${wechat.facts.line}`)
-    step(`store and sandbox run (${sandboxUrl})`)
+    step(`${whole ? 'the sandbox runs' : 'store and sandbox run'} (${sandboxUrl})`)
 
     const password = randomBytes(12).toString('base64url')
-    const env = { ...data, MONGODB_URI: store.facts.uri!, HONGYAN_API_BASE: sandboxUrl }
+    const env = { ...data, ...(store && { MONGODB_URI: store.facts.uri! }), HONGYAN_API_BASE: sandboxUrl }
     const admin = { HONGYAN_ADMIN_EMAIL: EMAIL, HONGYAN_ADMIN_PASSWORD: password }
     const [server, first] = await Promise.all([
-      processes.start('api', ['api', '--port', '0'], { env: { ...env, ...admin } }),
-      processes.start('worker', WORKER, { env })
+      processes.start('api', [whole ? 'serve' : 'api', '--port', '0'], { env: { ...env, ...admin } }),
+      whole ? null : processes.start('worker', WORKER, { env })
     ])
     let worker = first
-    step(`server and worker run (${server.facts.url})`)
+    step(`${whole ? 'the server runs' : 'server and worker run'} (${server.facts.url})`)
 
     const door = createClient(server.facts.url!)
     const sandbox = createClient(sandboxUrl)
@@ -60,8 +71,8 @@ export async function buildStage({ seed, step }: { seed: number; step: (line: st
     const login = await door.post('/v1/auth/login', { email: EMAIL, password })
     const { key } = await door.as(login.token).post('/v1/api-keys', { name: 'demo', scopes: Scope.options })
 
-    const stopInOrder = async (running: Running[]) => {
-      for (const each of running) await processes.stop(each)
+    const stopInOrder = async (running: (Running | null)[]) => {
+      for (const each of running) if (each !== null) await processes.stop(each)
     }
     return {
       dir,
@@ -70,6 +81,7 @@ export async function buildStage({ seed, step }: { seed: number; step: (line: st
       key,
       sandbox,
       async replaceWorker() {
+        if (worker === null) throw new Error('there is no worker apart from the server')
         await processes.kill(worker)
         worker = await processes.start('worker', WORKER, { env })
       },

@@ -3,9 +3,10 @@ import { connectAccounts, SERVICE, SHOP } from '../accounts.js'
 import { firedFaults, injectFaults, messageCounts, settled, verdictsOf, watch } from '../ending.js'
 import { readLedgers } from '../ledgers.js'
 import { seeded } from '../random.js'
+import { endingOf } from '../report.js'
 import { buildStage, finished, type Stage } from '../stage.js'
 import { verify, type CaughtRight } from '../verify.js'
-import type { Outcome, Scene, SceneParts } from './scene.js'
+import type { Ending, Scene, SceneParts } from './scene.js'
 
 const PEOPLE = 1000
 const KILLS = 20
@@ -19,7 +20,7 @@ export const kills: Scene = {
   play
 }
 
-async function play(parts: SceneParts): Promise<Outcome> {
+async function play(parts: SceneParts): Promise<Ending> {
   const { seed, step, progress } = parts
   const chance = seeded(seed)
   const stage = await buildStage({ seed, step })
@@ -68,14 +69,14 @@ async function play(parts: SceneParts): Promise<Outcome> {
   await watch(stage, expected, progress)
   await settled(stage, [shop, clinic, service])
   const ledgers = await readLedgers({ api, sandbox, accounts: [shop, clinic, service], caught, expected })
-  return {
+  return endingOf({
     captured: { ...(await verdictsOf(stage, [shop])), atDoor: {} },
     messages: messageCounts(ledgers),
     verdict: verify(ledgers),
     ledgers,
     latency: { p50Ms: null, p95Ms: null },
     faults: await firedFaults(stage)
-  }
+  })
 }
 
 /** One form of each person, handed in by the backend. */

@@ -4,6 +4,8 @@ import type { Stage } from '../stage.js'
 /** What a scene is told, and where it tells what happens. */
 export type SceneParts = {
   seed: number
+  /** How many phones, where the number may be chosen; null: as many as the scene has by itself. */
+  phones: number | null
   /** A line that stays. */
   step: (line: string) => void
   /** Where things stand, each second. */
@@ -12,7 +14,7 @@ export type SceneParts = {
   stageBuilt: (stage: Stage) => void
 }
 
-/** What came of a scene. */
+/** What came of a story of messages. */
 export type Outcome = {
   captured: {
     stored: number
@@ -31,5 +33,11 @@ export type Outcome = {
   faults: Record<string, number>
 }
 
+/** How a scene ends: the numbers for machines, of which these three must be 0, and the same for people. */
+export type Ending = {
+  facts: { lost: number; double: number; disagreements: number } & Record<string, unknown>
+  table(seconds: number): string
+}
+
 /** A story the demo can tell. */
-export type Scene = { summary: string; play(parts: SceneParts): Promise<Outcome> }
+export type Scene = { summary: string; play(parts: SceneParts): Promise<Ending> }

@@ -4,9 +4,10 @@ import { backendHandsIn } from '../backend.js'
 import { firedFaults, injectFaults, messageCounts, settled, verdictsOf, watch } from '../ending.js'
 import { readLedgers, type DemoAccount } from '../ledgers.js'
 import { createPhones, loadLibrary, type Owner } from '../phones.js'
+import { endingOf } from '../report.js'
 import { buildStage, finished, until, type Stage } from '../stage.js'
 import { messageOf, percentile, verify, type Ledgers } from '../verify.js'
-import type { Outcome, Scene, SceneParts } from './scene.js'
+import type { Ending, Scene, SceneParts } from './scene.js'
 
 /** Who there is: shop visitors who also follow, those who do not, clinic visitors, and followers alone. */
 const PEOPLE = { both: 120, shopOnly: 80, clinic: 100, followers: 380 }
@@ -23,7 +24,7 @@ export const tour: Scene = {
   play
 }
 
-async function play(parts: SceneParts): Promise<Outcome> {
+async function play(parts: SceneParts): Promise<Ending> {
   const { seed, step, progress } = parts
   const library = loadLibrary()
   const stage = await buildStage({ seed, step })
@@ -96,14 +97,14 @@ async function play(parts: SceneParts): Promise<Outcome> {
     verdict.lost += report.queued + report.dropped
     verdict.findings.push({ kind: 'lost', text })
   }
-  return {
+  return endingOf({
     captured: { ...(await verdictsOf(stage, [shop, clinic])), atDoor: report.refusedAtDoor },
     messages: messageCounts(ledgers),
     verdict,
     ledgers,
     latency: latencyOf(ledgers, posted, campaigns.onOrder),
     faults: await firedFaults(stage)
-  }
+  })
 }
 
 type People = { owners: Owner[]; shop: string[]; shopOnly: string[]; followersOnly: string[] }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { habitsOf } from '../../demo/phones.js'
 import { seeded } from '../../demo/random.js'
-import { agreed, summaryOf, tableOf } from '../../demo/report.js'
+import { agreed, factsOf, tableOf } from '../../demo/report.js'
 import { masked, messageOf, percentile, verify, type Ledgers } from '../../demo/verify.js'
 import type { OurMessage, SandboxRow } from '../../demo/verify.js'
 
@@ -270,17 +270,8 @@ t.test('the end of a run', async (t) => {
     latency: { p50Ms: 300, p95Ms: null },
     faults: { 'errcode -1': 1 }
   }
-  const summary = summaryOf('tour', 12.3, outcome)
-  t.same(Object.keys(summary), [
-    'scene',
-    'seconds',
-    'captured',
-    'messages',
-    'lost',
-    'double',
-    'disagreements',
-    'latency'
-  ])
+  const summary = { ...factsOf(outcome), seconds: 12.3 }
+  t.same(Object.keys(factsOf(outcome)), ['captured', 'messages', 'lost', 'double', 'disagreements', 'latency'])
   t.ok(agreed(summary), 'is good when nothing is lost, double or in dispute')
   t.notOk(agreed({ ...summary, double: 1 }))
   const table = tableOf(summary, outcome)
@@ -288,5 +279,8 @@ t.test('the end of a run', async (t) => {
     t.match(table, text)
   }
   const bad = { ...outcome, verdict: verify({ ...ledgers, sandboxRows: [] }) }
-  t.match(tableOf(summaryOf('tour', 1, bad), bad), /disagreements 1\n {2}disagreement: message m is accepted here/)
+  t.match(
+    tableOf({ ...factsOf(bad), seconds: 1 }, bad),
+    /disagreements 1\n {2}disagreement: message m is accepted here/
+  )
 })
