@@ -6,6 +6,7 @@ import { createApps } from './apps.js'
 import { createControls, type Controls } from './controls.js'
 import { createLedger } from './ledger.js'
 import { statePage } from './page.js'
+import { isForeignPage } from './same-site.js'
 import { PAGE_HEADERS, pageFile } from './phone/files.js'
 import { createPlatforms } from './platforms.js'
 import { createPushes } from './pushes.js'
@@ -175,7 +176,13 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     const isControl = path === '/' || path.startsWith('/sandbox/') || isPhone(path)
     const max = isControl ? CONTROL_BODY_MAX : BODY_MAX
     const finish = (text: string) => {
-      if (isControl) return void control(method, path, query, text, response)
+      if (isControl) {
+        // Whoever follows a link comes from another page; the pages themselves do nothing before somebody taps.
+        const follows = method === 'GET' && !path.startsWith('/sandbox/')
+        if (!follows && isForeignPage(request.headers, host))
+          return write(response, 403, 'application/json; charset=utf-8', '{"error":"not for pages of other sites"}')
+        return void control(method, path, query, text, response)
+      }
       const ip = (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '')
       serve({ method, path, query, contentType: request.headers['content-type'] ?? '', body: text, ip }, response)
     }

@@ -6,6 +6,8 @@ export type PhoneAnswer =
   | { errMsg: string; errno: number }
 
 const TIMEOUT_MS = 60_000
+/** Longer answers are of no use to a phone, and the sandbox keeps them in memory. */
+const LONGEST = 10 * 2 ** 20
 /** Written by the platform, whatever the mini-program asks for. */
 const OWN_HEADERS = new Set(['referer', 'host', 'content-length', 'connection', 'transfer-encoding', 'user-agent'])
 
@@ -30,17 +32,31 @@ export async function phoneRequest(
       },
       ...(data === undefined || method === 'GET' || method === 'HEAD' ? {} : { body: data }),
       redirect: 'manual',
-      signal: AbortSignal.timeout(Math.min(timeout, TIMEOUT_MS))
+      signal: AbortSignal.timeout(Math.max(1, Math.round(Math.min(timeout, TIMEOUT_MS))))
     })
+    const text = await readText(answer)
+    if (text === null) return { errMsg: 'request:fail exceed max size', errno: 600001 }
     return {
       errMsg: 'request:ok',
       statusCode: answer.status,
       header: Object.fromEntries(answer.headers),
-      data: await answer.text()
+      data: text
     }
   } catch (error) {
     if ((error as Error).name === 'TimeoutError') return { errMsg: 'request:fail timeout', errno: 5 }
     const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message
     return { errMsg: `request:fail ${cause}`, errno: 600001 }
   }
+}
+
+/** The whole answer; null when it is too long. */
+async function readText(answer: Response): Promise<string | null> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of answer.body ?? []) {
+    size += part.length
+    if (size > LONGEST) return null // leaving the loop closes the connection
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString()
 }

@@ -150,6 +150,7 @@ t.test('a phone calls only servers on the list, and gets what they say', async (
       seen.push({ method: request.method, url: request.url, headers: request.headers, body })
       if (request.url === '/away') response.writeHead(302, { location: '/elsewhere' })
       else if (request.url === '/late') return
+      else if (request.url === '/long') return response.end(Buffer.alloc(11 * 2 ** 20))
       else response.writeHead(201, { 'x-mark': 'yes' })
       response.end('{"ok":true}')
     })
@@ -190,6 +191,8 @@ t.test('a phone calls only servers on the list, and gets what they say', async (
   t.match(await request(`${there}/away`), { statusCode: 302 }, 'a redirect is not followed off the list')
   t.equal(seen.length, 2)
   t.same(await request(`${there}/late`, { timeout: 30 }), { errMsg: 'request:fail timeout', errno: 5 })
+  t.same(await request(`${there}/late`, { timeout: 0.4 }), { errMsg: 'request:fail timeout', errno: 5 })
+  t.match(await request(`${there}/long`), { errMsg: 'request:fail exceed max size' })
   t.same(await request('nonsense'), { errMsg: 'request:fail invalid url', errno: 600009 })
   t.match(await request(`${sandbox.url}/sandbox/clock`), { statusCode: 200 }, 'the sandbox itself is on it')
 
