@@ -21,7 +21,7 @@ export type {
 /** Call once when the app starts. From then on the components and the functions below catch and hand in. */
 export function install(options: Options): Kit {
   if (!options || !options.server) console.warn('[hongyan] install needs { server }: catches are kept, not handed in')
-  const kit = createKit(options || {})
+  const kit = createKit(options)
   remember(kit)
   return kit
 }

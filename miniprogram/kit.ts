@@ -9,7 +9,16 @@ import { createSessions } from './login.js'
 import { createOutbox } from './outbox/outbox.js'
 import { DEFAULTS } from './settings.js'
 import { createTransport } from './transport.js'
-import type { Kit, Options, PaymentOptions, PhoneApi, Preferences, Status, SubscribeOutcome } from './types.js'
+import type {
+  Kit,
+  Options,
+  PaymentOptions,
+  PhoneApi,
+  Preferences,
+  Settings,
+  Status,
+  SubscribeOutcome
+} from './types.js'
 
 declare const wx: PhoneApi | undefined
 
@@ -18,11 +27,12 @@ declare const wx: PhoneApi | undefined
  * many simulated phones), since nothing is held outside. Without `server` it only keeps; a later kit on the same
  * storage hands in. Nothing here throws into the caller.
  */
-export function createKit(options: Partial<Options> = {}): Kit {
+export function createKit(given?: Partial<Options>): Kit {
+  const options: Partial<Options> = given || {}
   const env = phoneEnv(options.env)
   const api = (): PhoneApi => options.api || (typeof wx === 'undefined' ? {} : wx) || {}
-  const server = String(options.server || '').replace(/\/+$/, '')
-  const timeoutMs = options.timeoutMs || 15_000
+  const server = safely('server', () => String(options.server || ''), '').replace(/\/+$/, '')
+  const timeoutMs = atLeast1(options.timeoutMs, 15_000)
   const transport = createTransport({ api, env, timeoutMs })
   const sessions = server
     ? createSessions({ server, appId, getSession: options.getSession, api, env, timeoutMs, transport })
@@ -31,13 +41,13 @@ export function createKit(options: Partial<Options> = {}): Kit {
     api,
     env,
     sessions,
-    size: options.outboxSize || 500,
-    leaseMs: options.leaseMs || 30_000,
+    size: atLeast1(options.outboxSize, 500),
+    leaseMs: atLeast1(options.leaseMs, 30_000),
     say
   })
   const refused: Record<string, number> = {}
   const reported: Record<string, true> = {}
-  const opened: Record<string, true> = {}
+  const opened: Record<string, true> = Object.create(null) // tags come from outside, "constructor" among them
   const undo: (() => void)[] = []
   const payments = createPayments({
     api,
@@ -68,7 +78,10 @@ export function createKit(options: Partial<Options> = {}): Kit {
     }
   }
   function appId(): string {
-    return options.appId || safely('appId', () => String(api().getAccountInfoSync!().miniProgram.appId), '')
+    return (
+      safely('appId', () => String(options.appId || ''), '') ||
+      safely('appId', () => String(api().getAccountInfoSync!().miniProgram.appId), '')
+    )
   }
   const settings = () => (sessions ? sessions.settings() : DEFAULTS)
   const placed = (place: unknown) => (typeof place === 'string' && place ? place.slice(0, 100) : undefined)
@@ -79,53 +92,56 @@ export function createKit(options: Partial<Options> = {}): Kit {
   }
 
   function captureForm(value: unknown, place: unknown): void {
-    if (settings().stop.form) return turnAway('form', 'stopped')
+    const told = sessions ? sessions.told() : DEFAULTS // asked once: a tap waits for each look into storage
+    const now = told || DEFAULTS
+    if (now.stop.form) return turnAway('form', 'stopped')
     const reason = refuseFormId(value)
     // before the server has spoken we cannot know whether it takes mock ids; it judges them itself then
-    const mockMayPass = settings().acceptMock || (sessions !== null && !sessions.known())
+    const mockMayPass = now.acceptMock || told === null
     if (reason && !(reason === 'mock' && mockMayPass)) {
       turnAway('form', reason, { value })
-      report(reason, value, place)
+      report(reason, value, place, now)
       return
     }
-    const now = env.now()
-    const unwanted = refuseForm(settings(), outbox.box.read(), now)
-    if (unwanted) return turnAway('form', unwanted)
-    outbox.keep([{ kind: 'credential', source: 'form', value: value as string, place: placed(place) }], (b) =>
-      noteForm(b, now)
-    )
+    const at = env.now()
+    const caught = {
+      kind: 'credential' as const,
+      source: 'form' as const,
+      value: value as string,
+      place: placed(place)
+    }
+    const unwanted = outbox.keep([caught], now, (box) => {
+      const why = refuseForm(now, box, at)
+      if (why === null) noteForm(box, at)
+      return why
+    })
+    if (unwanted !== null) turnAway('form', unwanted)
   }
   /** The first of each kind an app start is handed in as it is: the server refuses it by kind, too, and counts. */
-  function report(reason: Refusal, value: unknown, place: unknown): void {
+  function report(reason: Refusal, value: unknown, place: unknown, now: Settings): void {
     if (!sessions || reported[reason]) return
     reported[reason] = true
     const text = typeof value === 'string' && reason !== 'malformed' && value ? value : undefined
-    outbox.keep([{ kind: 'credential', source: 'form', value: text, place: placed(place) }])
+    outbox.keep([{ kind: 'credential', source: 'form', value: text, place: placed(place) }], now)
   }
 
   function capturePayment(given: PaymentOptions, res: any): void {
-    const { orderId, place } = given
+    const { place } = given
     const value = prepayIdOf(given.package)
     if (!isPaid(res)) return turnAway('payment', 'unpaid')
     if (value === null) return turnAway('payment', 'noPrepayId')
-    if (settings().stop.payment) return turnAway('payment', 'stopped')
-    const order = orderId === undefined || orderId === null ? '' : String(orderId)
+    const now = settings()
+    if (now.stop.payment) return turnAway('payment', 'stopped')
+    const order = given.orderId === undefined || given.orderId === null ? '' : String(given.orderId)
     if (order.length > 64) say('orderId left out: longer than 64 characters', { orderId: order })
-    outbox.keep([
-      {
-        kind: 'credential',
-        source: 'payment',
-        value,
-        result: 'ok',
-        orderId: order && order.length <= 64 ? order : undefined,
-        place: placed(place)
-      }
-    ])
+    const orderId = order && order.length <= 64 ? order : undefined
+    outbox.keep([{ kind: 'credential', source: 'payment', value, result: 'ok', orderId, place: placed(place) }], now)
   }
 
   function captureGrants({ results, errMsg }: SubscribeOutcome, place: unknown): void {
     say('subscription answer', { results, errMsg })
-    if (settings().stop.grant) return turnAway('grant', 'stopped')
+    const now = settings()
+    if (now.stop.grant) return turnAway('grant', 'stopped')
     const tap = outbox.newId() // one mark for all templates of one tap
     outbox.keep(
       Object.keys(results)
@@ -137,7 +153,8 @@ export function createKit(options: Partial<Options> = {}): Kit {
           templateId,
           result: results[templateId].slice(0, 200),
           place: placed(place)
-        }))
+        })),
+      now
     )
   }
 
@@ -147,7 +164,7 @@ export function createKit(options: Partial<Options> = {}): Kit {
     // the same options are handed out again each time the app comes back to the front
     if (typeof tag !== 'string' || !tag || tag.length > 200 || opened[tag]) return
     opened[tag] = true
-    outbox.keep([{ kind: 'open', tag }])
+    outbox.keep([{ kind: 'open', tag }], settings())
   }
 
   async function preferences(wish?: Preferences) {
@@ -157,7 +174,9 @@ export function createKit(options: Partial<Options> = {}): Kit {
       : { method: 'GET' as const, path: '/v1/capture/status' }
     const answer = await sessions.call(ask)
     if (answer.status < 200 || answer.status > 299) return null
-    return answer.body && typeof answer.body.optedOut === 'boolean' ? answer.body : wish || null
+    // a hotel's log-in page says 200, too: only what the server says is in force
+    const { body } = answer
+    return body && typeof body.optedOut === 'boolean' && Array.isArray(body.topics) ? body : null
   }
 
   function listen(on: 'onAppShow' | 'onAppHide' | 'onNetworkStatusChange', run: (res: any) => void): void {
@@ -204,8 +223,9 @@ export function createKit(options: Partial<Options> = {}): Kit {
         () => {
           if (!isEventName(name)) return turnAway('event', 'malformed', { name })
           const read = readProperties(properties)
+          if (read.refused) return turnAway('event', read.refused, { name })
           if (read.left.length) say('properties left out', { name, left: read.left })
-          outbox.keep([{ kind: 'event', name, properties: read.properties }])
+          outbox.keep([{ kind: 'event', name, properties: read.properties }], settings())
         },
         undefined
       )
@@ -250,5 +270,8 @@ export function createKit(options: Partial<Options> = {}): Kit {
     }
   }
 }
+
+/** A number from the host's options that makes sense, or ours. */
+const atLeast1 = (given: unknown, ours: number) => (typeof given === 'number' && given >= 1 ? given : ours)
 
 const EMPTY: Status = { queued: 0, caught: {}, acknowledged: {}, dropped: {}, refused: {}, corrupt: 0, signedIn: false }

@@ -34,9 +34,10 @@ export interface Sessions {
   get(): Promise<string>
   /** One call with the token; on 401 one new login and one more try. `body` is made anew for each try. @throws NoSession */
   call(ask: { method: Ask['method']; path: string; body?: () => unknown }): Promise<Answer>
+  /** What the server has told, or the defaults. */
   settings(): Settings
-  /** Whether the server has told its settings yet. */
-  known(): boolean
+  /** What the server has told; null while it has not. */
+  told(): Settings | null
   signedIn(): boolean
 }
 
@@ -176,7 +177,7 @@ export function createSessions(parts: {
       return send(await get())
     },
     settings: () => told() || DEFAULTS,
-    known: () => told() !== null,
+    told,
     signedIn: () => current() !== null
   }
 }

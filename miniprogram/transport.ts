@@ -42,7 +42,15 @@ export function createTransport(parts: { api: () => PhoneApi; env: Env; timeoutM
             data: ask.body === undefined ? undefined : JSON.stringify(ask.body),
             header,
             timeout: timeoutMs,
-            success: (res: any) => settle(readAnswer(res, env.now())),
+            success(res: any) {
+              let answer = NO_ANSWER
+              try {
+                answer = readAnswer(res, env.now())
+              } catch {
+                // one that cannot even be looked at is none
+              }
+              settle(answer)
+            },
             fail: () => settle(NO_ANSWER)
           })
         )
@@ -60,8 +68,12 @@ export function swallow(maybe: any): void {
 export function readAnswer(res: any, now: number): Answer {
   const headers: Record<string, string> = {}
   const given = (res && (res.header || res.headers)) || {}
-  // header names arrive in the server's, the phone's or the devtools' spelling
-  for (const name of Object.keys(given)) headers[name.toLowerCase()] = String(given[name])
+  // header names arrive in the server's, the phone's or the devtools' spelling; of any other not even the value is safe
+  for (const name of Object.keys(given)) {
+    const wanted = name.toLowerCase()
+    if (/^(date|retry-after)$/.test(wanted) && /string|number/.test(typeof given[name]))
+      headers[wanted] = `${given[name]}`
+  }
   const date = Date.parse(headers['date'])
   const serverNow = isNaN(date) ? null : date
   const after = headers['retry-after']
@@ -70,7 +82,12 @@ export function readAnswer(res: any, now: number): Answer {
     const until = /^\s*\d+(\.\d+)?\s*$/.test(after) ? Number(after) * 1000 : Date.parse(after) - (serverNow || now)
     if (!isNaN(until)) retryAfterMs = Math.max(0, until)
   }
-  return { status: Number(res && res.statusCode) || 0, body: parse(res && res.data), retryAfterMs, serverNow }
+  return {
+    status: Number(res && res.statusCode) || 0,
+    body: parse(res && res.data),
+    retryAfterMs,
+    serverNow
+  }
 }
 
 function parse(data: any): any {

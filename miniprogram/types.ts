@@ -110,7 +110,7 @@ export interface Status {
   dropped: Record<string, number>
   /**
    * Turned away at the door since the app started, by reason: mock, failed, retired, empty, malformed, stopped, capped,
-   * tooSoon, unpaid, noPrepayId. Of the first five the first an app start is handed in, so that the server counts, too.
+   * tooSoon, unpaid, noPrepayId, tooLarge. Of the first five the first an app start is handed in, so that the server counts, too.
    */
   refused: Record<string, number>
   /** Storage lines that could not be read back. */
@@ -154,11 +154,14 @@ export interface Kit {
   requestPayment<T extends PaymentOptions>(options: T): PaymentAnswer<T>
   /** Asks for subscriptions, at once: call it first in the tap. At most 5 templates; `left` names the rest. */
   requestSubscribe(templateIds: string[], place?: string): Promise<SubscribeOutcome>
-  /** Reports what the person did. Name: a letter, then up to 63 of `A–Z a–z 0–9 _ .`; values text, number, boolean, Date. */
+  /**
+   * Reports what the person did. Name: a letter, then up to 63 of `A–Z a–z 0–9 _ .`; up to 30 properties, 8,000
+   * characters in all; values text, number, boolean, Date.
+   */
   track(name: string, properties?: Record<string, any>): void
   /** Reports that a message was opened; done by itself for launches, call it for pages opened in other ways. */
   reportOpen(options?: { query?: Record<string, any> }): void
-  /** With a wish: sets it and answers what is now in force. Without: asks the server. Null when it could not be reached. */
+  /** With a wish: sets it and answers what is now in force. Without: asks the server. Null when it did not say so. */
   preferences(wish?: Preferences): Promise<(Preferences & { sendsLeft?: any }) | null>
   /** Templates the server wants asked for in this scene; empty before the first session. */
   templatesFor(scene: string): string[]
@@ -167,6 +170,6 @@ export interface Kit {
   status(): Status
   /** Hands in what waits. Resolves when this round is over, whatever came of it. */
   flush(): Promise<void>
-  /** Ends timers and listeners; what waits stays in storage for the next start. */
+  /** Ends timers and listeners; what waits, or is caught still, stays in storage for the next kit. */
   stop(): void
 }

@@ -27,7 +27,10 @@ function run(file, to) {
   return new Promise((resolve) => {
     const compiled = path.join(compiledTests, file.replace(/ts$/, 'js'))
     const args = fromSource ? ['--import', 'tsx', path.join(sourceTests, file)] : [compiled]
-    const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, TAP_TIMEOUT: '240', NODE_V8_COVERAGE: to } })
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      env: { ...process.env, TAP_TIMEOUT: '240', NODE_V8_COVERAGE: to }
+    })
     let said = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk))
     child.on('close', (code) => resolve(code === 0 ? null : `${file} exits with ${code}\n${said}`))

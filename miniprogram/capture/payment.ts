@@ -16,16 +16,23 @@ export function createPayments(parts: { api: () => PhoneApi; paid: (given: Payme
     delete asked.orderId
     delete asked.place
     const run = (onSuccess: any, onFail: any) => {
-      asked.success = (res: any) => {
+      let answered = false
+      const told = (hear: any) => (res: any) => {
+        answered = true
+        if (hear) hear(res)
+      }
+      asked.success = told((res: any) => {
         paid(host, res)
         if (onSuccess) onSuccess(res)
-      }
-      asked.fail = onFail
-      asked.complete = complete
+      })
+      asked.fail = told(onFail)
+      asked.complete = told(complete)
       let answer: any
       try {
         answer = call(asked)
       } catch (error) {
+        // a platform that answers at once passes on what the host's own callback throws: theirs, and no failed payment
+        if (answered) throw error
         const res = { errMsg: `requestPayment:fail ${error}` }
         if (onFail) onFail(res)
         if (complete) complete(res)

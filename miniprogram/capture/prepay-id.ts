@@ -1,6 +1,6 @@
-/** The bare id out of a payment's `package: 'prepay_id=wx…'`; null when there is none. */
+/** The bare id out of a payment's `package: 'prepay_id=wx…'`, also one prefixed twice; null when there is none. */
 export function prepayIdOf(pkg: unknown): string | null {
-  const found = typeof pkg === 'string' ? /(?:^|&)prepay_id=([^&\s]{1,512})/.exec(pkg) : null
+  const found = typeof pkg === 'string' ? /(?:^|&)\s*(?:prepay_id=)+(?!prepay_id=)([^&\s]{1,512})/.exec(pkg) : null
   return found ? found[1] : null
 }
 

@@ -2,7 +2,8 @@
 export type Item = {
   id: string
   caughtAt: string
-  /** Times the server refused it as a whole, sent alone. */ bad?: number
+  /** Tries held against it: the server refused it while it took others, or passed it over. */
+  bad?: number
 } & (
   | {
       kind: 'credential'

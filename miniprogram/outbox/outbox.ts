@@ -1,13 +1,13 @@
 import { count, createBox, fit, type Box } from './box.js'
 import { countedAs, LANES, type Catch, type Item } from './item.js'
 import { createLease } from './lease.js'
-import { backoffMs, dueAt, isDue, newLane, type Lane } from './lane.js'
+import { choose, dueAt, isDue, namedIn, newLane, punish, soundOf, type Lane } from './lane.js'
 import { BATCH_MAX } from '../settings.js'
 import { NoSession, type Sessions } from '../login.js'
 import type { Answer } from '../transport.js'
-import type { Env, PhoneApi } from '../types.js'
+import type { Env, PhoneApi, Settings } from '../types.js'
 
-/** An item the server refuses as a whole, sent alone, is dropped after this many tries. */
+/** An item is dropped after this many tries that are held against it. */
 const BAD_TRIES = 5
 
 export type Say = (line: string, facts?: Record<string, unknown>) => void
@@ -26,16 +26,17 @@ export function createOutbox(parts: {
   say: Say
 }) {
   const { api, env, sessions, size, leaseMs, say } = parts
-  const box = createBox(api)
   // The start's own mark makes ids unique over restarts and copies, the counter within this start
   const mark = env.now().toString(36) + '-' + chance() + chance()
+  const box = createBox(api, mark)
   const lease = createLease({ api, env, holder: mark, leaseMs })
   const lanes = LANES.map(newLane)
   let made = 0
-  let running: Promise<void> | null = null
+  let active = 0
   let stopped = false
   let timer: unknown = null
   let timerAt = 0
+  let heard: NoSession | null = null
 
   function chance(): string {
     return ('00000' + Math.floor(env.random() * 36 ** 5).toString(36)).slice(-5)
@@ -56,29 +57,28 @@ export function createOutbox(parts: {
     )
   }
 
-  function keep(catches: Catch[], note?: (box: Box) => void): void {
-    if (stopped || !catches.length) return
+  /** See below; a kit that was stopped still keeps, for the one that came after it. */
+  function keep(catches: Catch[], settings: Settings, admit?: (box: Box) => string | null): string | null {
+    if (!catches.length) return null
     const caughtAt = new Date(env.now()).toISOString()
     const items = catches.map((c) => Object.assign({ id: newId(), caughtAt }, c) as Item)
-    box.change((b) => {
+    let refusal: string | null = null
+    let dropped: Item[] = []
+    const now = box.change((b) => {
+      refusal = admit ? admit(b) : null
+      if (refusal !== null) return false
       for (const item of items) {
         b.items.push(item)
         count(b, `caught.${countedAs(item)}`)
       }
-      if (note) note(b)
-      for (const item of fit(b, size)) say('dropped: the outbox is full', { id: item.id, kind: countedAs(item) })
+      dropped = fit(b, size)
+      return undefined
     })
+    if (refusal !== null) return refusal
     for (const item of items) say('caught', { item })
-    const settings = sessions && sessions.settings()
-    if (settings) wake(env.now() + (box.read().items.length >= settings.batchSize ? 0 : settings.flushMs))
-  }
-
-  /** The next batch: sound items in order; those that were refused before go alone, after all others. */
-  function choose(lane: Lane): Item[] {
-    const mine = box.read().items.filter((item) => item.kind === lane.kind)
-    const sound = mine.filter((item) => !item.bad)
-    if (!sound.length) return mine.slice(0, 1)
-    return sound.slice(0, Math.max(1, Math.min(lane.width, sessions!.settings().batchSize, BATCH_MAX)))
+    for (const item of dropped) say('dropped: the outbox is full', { id: item.id, kind: countedAs(item) })
+    wake(env.now() + (now.items.length >= settings.batchSize ? 0 : settings.flushMs))
+    return null
   }
 
   async function sendOne(lane: Lane): Promise<boolean> {
@@ -86,8 +86,8 @@ export function createOutbox(parts: {
     let batch: Item[]
     try {
       await sessions!.get() // its settings say how large a batch may be
-      batch = choose(lane)
-      if (!batch.length) return !stopped
+      batch = next(lane)
+      if (!batch.length || stopped) return false
       const items = batch.map(lane.wire)
       const body = () => {
         lease.take() // prolongs it: logging in may have taken its time
@@ -96,7 +96,11 @@ export function createOutbox(parts: {
       answer = await sessions!.call({ method: 'POST', path: lane.path, body })
     } catch (error) {
       say('no session', { error: String(error) })
-      for (const each of lanes) punish(each, error instanceof NoSession ? error.retryAfterMs : null)
+      if (!(error instanceof NoSession)) setBack(lane, null)
+      else if (error !== heard) {
+        heard = error // one login failed for all lanes: each is set back, once
+        for (const each of lanes) setBack(each, error.retryAfterMs)
+      }
       return false
     }
     return !stopped && settle(lane, batch, answer)
@@ -107,39 +111,67 @@ export function createOutbox(parts: {
     const { status } = answer
     if (status >= 200 && status < 300) return acknowledge(lane, batch, answer)
     say('not handed in', { path: lane.path, status, items: batch.length })
-    if (status === 400 || status === 413 || status === 422) {
-      if (batch.length > 1) {
-        lane.width = Math.ceil(batch.length / 2) // one bad item spoils a batch: halve until it stands alone
-        return true
-      }
-      refuseWhole(batch[0])
-      lane.width = BATCH_MAX
-    }
-    if (status === 0) for (const each of lanes) punish(each, null)
-    else punish(lane, answer.retryAfterMs)
+    if ((status === 400 || status === 413 || status === 422) && refuse(lane, batch, answer)) return true
+    setBack(lane, answer.retryAfterMs)
     return false
   }
 
+  /**
+   * The server cannot take this batch. That is held against an item only when the server named it, or has taken others
+   * while it refused this one: a server, or a gateway, that refuses everything costs nothing but time.
+   */
+  function refuse(lane: Lane, batch: Item[], answer: Answer): boolean {
+    const named = namedIn(answer.body, batch)
+    const alone = batch.length === 1
+    if (!named.length && !alone) {
+      for (const { id } of batch) if (!(id in lane.refusedAt)) lane.refusedAt[id] = lane.through
+      lane.width = Math.ceil(batch.length / 2) // one bad item spoils a batch: halve until it stands alone
+      return true
+    }
+    const guilty = named.length ? named : batch.filter(({ id }) => lane.through > lane.refusedAt[id])
+    blame(lane, guilty)
+    for (const { id } of named.length ? named : batch) {
+      lane.aside[id] = true
+      lane.refusedAt[id] = lane.through
+    }
+    if (alone) lane.turn += 1
+    return guilty.length > 0 && soundOf(lane, box.read().items).length > 0
+  }
+
   function acknowledge(lane: Lane, batch: Item[], answer: Answer): boolean {
-    const verdicts: Record<string, string> = {}
+    const verdicts: Record<string, string> = Object.create(null)
     const spoken = answer.body && Array.isArray(answer.body.items) ? answer.body.items : null
     for (const v of spoken || []) {
-      if (v && /^(stored|duplicate|refused)$/.test(v.verdict)) verdicts[v.id] = v.verdict
+      if (v) verdicts[v.id] = /^(stored|duplicate|refused)$/.test(v.verdict) ? v.verdict : ''
       say('verdict', v)
     }
     // Opens are answered by a bare 202; a hotel's log-in page says 200
     if (!spoken && !lane.dated && answer.status === 202) for (const item of batch) verdicts[item.id] = 'stored'
-    const sent: Record<string, true> = {}
-    for (const item of batch) sent[item.id] = true
-    box.change((b) => {
-      b.items = b.items.filter((item) => {
-        if (!sent[item.id] || !verdicts[item.id]) return true
-        count(b, `acknowledged.${verdicts[item.id]}`)
-        return false
+    const settled: Record<string, true> = Object.create(null)
+    let through = 0
+    for (const { id } of batch) {
+      if (verdicts[id]) {
+        settled[id] = true
+        through += 1
+      }
+    }
+    if (through) {
+      box.change((b) => {
+        b.items = b.items.filter((item) => {
+          if (!settled[item.id]) return true
+          count(b, `acknowledged.${verdicts[item.id]}`)
+          return false
+        })
       })
-    })
-    if (batch.some((item) => !verdicts[item.id])) {
-      punish(lane, null)
+      for (const { id } of batch) if (settled[id]) forget(lane, id)
+    }
+    // One that is passed over while others get their verdict, or gets none we know, will hardly get one tomorrow
+    const over = batch.filter(({ id }) => !settled[id] && (through > 0 || verdicts[id] === ''))
+    for (const { id } of over) lane.passed[id] = true
+    blame(lane, over)
+    lane.through += through
+    if (through + over.length < batch.length) {
+      setBack(lane, null)
       return false
     }
     lane.failures = 0
@@ -148,67 +180,84 @@ export function createOutbox(parts: {
     return true
   }
 
-  function refuseWhole(bad: Item): void {
+  /** One try that is held against each of these; after too many it is dropped. */
+  function blame(lane: Lane, guilty: Item[]): void {
+    if (!guilty.length) return
     box.change((b) => {
-      b.items = b.items.filter((item) => {
-        if (item.id !== bad.id) return true
-        item.bad = (item.bad || 0) + 1
-        if (item.bad < BAD_TRIES) return true
-        count(b, `dropped.${countedAs(item)}`)
-        say('dropped: the server cannot read it', { item })
-        return false
-      })
+      const kept: Item[] = []
+      for (const item of b.items) {
+        const tries = (item.bad || 0) + 1
+        if (!guilty.some(({ id }) => id === item.id)) kept.push(item)
+        else if (tries < BAD_TRIES) kept.push(Object.assign({}, item, { bad: tries }))
+        else {
+          count(b, `dropped.${countedAs(item)}`)
+          forget(lane, item.id)
+          say('dropped: the server cannot read it', { item })
+        }
+      }
+      b.items = kept
     })
   }
-
-  function punish(lane: Lane, retryAfterMs: number | null): void {
-    lane.failures += 1
-    const now = env.now()
-    lane.retryAt = now + backoffMs(lane.failures, env.random())
-    if (retryAfterMs !== null) lane.notBefore = now + retryAfterMs
+  function forget(lane: Lane, id: string): void {
+    delete lane.aside[id]
+    delete lane.passed[id]
+    delete lane.refusedAt[id]
   }
 
-  const hasItems = (b: Box, lane: Lane) => b.items.some((item) => item.kind === lane.kind)
+  const setBack = (lane: Lane, retryAfterMs: number | null) => punish(lane, env.now(), env.random(), retryAfterMs)
+  const next = (lane: Lane) => choose(lane, box.read().items, sessions!.settings().batchSize)
 
   /** Sends until nothing is due. 0, or the moment until which another copy holds the lease. */
-  async function round(eager: boolean): Promise<number> {
-    const failed: Lane[] = []
-    while (!stopped) {
-      const now = env.now()
-      const b = box.read()
-      const lane = lanes.filter((l) => failed.indexOf(l) < 0 && hasItems(b, l) && isDue(l, now, eager))[0]
-      if (!lane) break
+  async function round(lane: Lane, eager: boolean): Promise<number> {
+    if (next(lane).length) lane.passed = Object.create(null)
+    while (!stopped && isDue(lane, env.now(), eager) && next(lane).length) {
       const busyUntil = lease.take()
       if (busyUntil) return busyUntil
-      const before = lanes.map((l) => l.failures)
-      if (await sendOne(lane)) continue
-      // whichever lanes this failure set back are over for this round
-      lanes.forEach((l, i) => l.failures > before[i] && failed.push(l))
+      if (!(await sendOne(lane))) break
     }
     return 0
   }
 
+  /** Each lane goes its own way: one that hangs keeps no other waiting. */
+  function run(lane: Lane, eager: boolean): Promise<void> {
+    if (lane.running) {
+      if (!eager) return lane.running
+      // what is on its way may have left long ago: who is in a hurry gets a round of their own
+      if (!lane.next) {
+        lane.next = lane.running.then(() => {
+          lane.next = null
+          return run(lane, true)
+        })
+      }
+      return lane.next
+    }
+    if (stopped) return Promise.resolve()
+    const over = (busyUntil: number) => {
+      lane.running = null
+      active -= 1
+      if (stopped) return
+      if (!active) lease.release()
+      const now = env.now()
+      if (next(lane).length) wake(Math.max(busyUntil, now + 1, dueAt(lane, now)))
+    }
+    active += 1
+    lane.running = round(lane, eager).then(over, (error) => {
+      say('flush failed', { error: String(error) })
+      over(env.now() + sessions!.settings().flushMs)
+    })
+    return lane.running
+  }
+
   function flush(eager = false): Promise<void> {
     if (stopped || !sessions) return Promise.resolve()
-    if (running) return running
-    const over = (busyUntil: number) => {
-      running = null
-      if (stopped) return
-      lease.release()
-      const now = env.now()
-      const b = box.read()
-      const waiting = lanes.filter((lane) => hasItems(b, lane))
-      if (waiting.length) wake(Math.max(busyUntil, now + 1, Math.min(...waiting.map((lane) => dueAt(lane, now)))))
-    }
-    running = round(eager).then(over, (error) => {
-      say('flush failed', { error: String(error) })
-      over(env.now() + sessions.settings().flushMs)
-    })
-    return running
+    return Promise.all(lanes.map((lane) => run(lane, eager))).then(() => undefined)
   }
 
   return {
-    /** Puts catches into storage, at once; they travel later. `note` joins the same write. */
+    /**
+     * Puts catches into storage, at once; they travel later. `admit` joins the same read and write: it may note
+     * something in the box, or answer why they are not wanted, and then nothing is kept. Answers that reason, or null.
+     */
     keep,
     box,
     newId,
@@ -223,6 +272,7 @@ export function createOutbox(parts: {
       stopped = true
       if (timer !== null) env.clearTimeout(timer)
       timer = null
+      box.save()
       lease.release()
     }
   }

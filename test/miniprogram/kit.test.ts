@@ -152,7 +152,11 @@ t.test('an open is reported once a start: from the launch, from coming back, or 
 t.test('preferences answer what is in force, or null', async (t) => {
   const { kit, server } = phone()
   t.match(await kit.preferences(), { optedOut: false, topics: [] })
-  t.same(await kit.preferences({ optedOut: true, topics: ['orders'] }), { optedOut: true, topics: ['orders'] })
+  t.match(await kit.preferences({ optedOut: true, topics: ['orders'] }), { optedOut: true, topics: ['orders'] })
+  for (const data of ['<html>log in to this hotel</html>', {}, { optedOut: 'yes', topics: [] }, { optedOut: true }]) {
+    server.fault = () => ({ statusCode: 200, data })
+    t.equal(await kit.preferences({ optedOut: true }), null, `not saved: ${JSON.stringify(data)}`)
+  }
   server.fault = () => 'offline'
   t.equal(await kit.preferences({ optedOut: false }), null)
   t.equal(await library.createKit({ api: {} }).preferences(), null)
@@ -187,6 +191,66 @@ t.test('nothing reaches the host', async (t) => {
     await kit.flush()
     kit.stop()
   }
+})
+
+t.test('what a host gets wrong costs no catch', async (t) => {
+  t.test('a clock, a chance or a server address that throws', async (t) => {
+    const fail = () => {
+      throw new Error('host')
+    }
+    for (const env of [{ now: fail, random: fail }, { now: () => NaN, random: () => 'x' }, null]) {
+      const { fake, server, time } = phone()
+      const timers = { setTimeout: time.env.setTimeout, clearTimeout: time.env.clearTimeout }
+      const kit = library.install({ server: 'https://hy.example', api: fake.wx, env: env && { ...env, ...timers } })
+      kit.captureSubmit({ detail: { formId: 'a' } })
+      await kit.flush()
+      t.match([...server.kept.values()], [{ value: 'a' }])
+      kit.stop()
+    }
+    const { fake } = phone()
+    const kit = library.install({ server: { toString: fail }, appId: { toString: fail }, api: fake.wx })
+    kit.captureSubmit({ detail: { formId: 'a' } })
+    t.match(kit.status(), { queued: 1, caught: { form: 1 } }, 'kept, for an install that knows its server')
+    t.equal(library.createKit(null).status().queued, 0)
+  })
+  t.test('an outbox of no size', async (t) => {
+    for (const outboxSize of [0, -1, NaN, '7', null]) {
+      const { kit, submit, fake } = phone({ options: { outboxSize } })
+      fake.setOnline(false)
+      for (let i = 0; i < 8; i++) submit(`f${i}`)
+      t.match(kit.status(), { queued: 8, dropped: {} }, String(outboxSize))
+    }
+  })
+  t.test('a tag that is called like something every object has', async (t) => {
+    const { kit, kept } = phone()
+    for (const hytag of ['constructor', 'toString', '__proto__']) kit.reportOpen({ query: { hytag } })
+    await kit.flush()
+    t.same(
+      kept().map((item) => item.tag),
+      ['constructor', 'toString', '__proto__']
+    )
+  })
+})
+
+t.test('an answer with absurd headers, or none that can be looked at, is taken for what it is', async (t) => {
+  const { fake, submit, kit, server, time } = phone()
+  await time.settle()
+  const { network } = server
+  let absurd: any = { 'X-Odd': Object.create(null), 'Retry-After': {}, Date: [] }
+  server.network = async (request) => ({ ...(await network(request)), header: absurd })
+  submit('a')
+  await kit.flush()
+  t.match(kit.status(), { queued: 0, acknowledged: { stored: 1 } })
+  absurd = {}
+  const { request } = fake.wx
+  const unreadable: any = new Proxy({}, { get: () => ([] as any)[0].x })
+  fake.wx.request = (options: any) => options.success(unreadable)
+  submit('b')
+  await kit.flush()
+  t.equal(kit.status().queued, 1)
+  fake.wx.request = request
+  await time.advance(10_000)
+  t.equal(kit.status().queued, 0)
 })
 
 t.test('a request that never answers is given up, and the catch kept', async (t) => {
@@ -266,6 +330,26 @@ t.test('install', async (t) => {
     library.install(undefined as any).stop()
     console.warn = warn
     t.equal(warned.length, 2)
+  })
+  t.test('a second time: what comes through the kit of the first one is kept for the second', async (t) => {
+    const { time, server, fake } = await run()
+    const options = { server: 'https://hy.example', api: fake.wx, env: time.env }
+    const first = library.install(options)
+    await time.settle()
+    const write = fake.wx.setStorageSync
+    fake.wx.setStorageSync = () => {
+      throw new Error('setStorageSync:fail exceed max size')
+    }
+    first.captureSubmit({ detail: { formId: 'unsaved' } })
+    fake.wx.setStorageSync = write
+    library.install(options)
+    first.captureSubmit({ detail: { formId: 'late' } })
+    first.track('late')
+    t.match(library.status(), { queued: 3, caught: { form: 2, event: 1 } })
+    await first.flush()
+    t.equal(server.kept.size, 0, 'the first one sends no more')
+    await library.flush()
+    t.match(library.status(), { queued: 0, acknowledged: { stored: 3 } })
   })
   t.test('is found by a second copy of the library through the app', async (t) => {
     const { time, server, fake } = await run()

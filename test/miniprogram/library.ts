@@ -93,7 +93,7 @@ export function createScriptedServer(now: () => number, settings: object = {}) {
     if (token !== valid && !token.startsWith('host-')) return { statusCode: 401, data: { code: 'auth.expired' } }
     if (pathname === '/v1/capture/status')
       return { statusCode: 200, data: { optedOut: false, topics: [], sendsLeft: {} } }
-    if (pathname === '/v1/capture/preferences') return { statusCode: 200, data: body }
+    if (pathname === '/v1/capture/preferences') return { statusCode: 200, data: { topics: [], sendsLeft: {}, ...body } }
     batches.push({ path: pathname, body, token, at: now() })
     const items = body.items.map((item: any) => {
       const reason = server.refuse(item)

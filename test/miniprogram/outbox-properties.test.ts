@@ -61,10 +61,14 @@ t.test(
           let fault: keyof typeof FAULTS = 'none'
           server.fault = (request) => {
             const set = FAULTS[fault](request)
-            const poisoned = request.body?.items?.some((item: any) => /^poison/.test(valueOf(item))) === true
+            const items: any[] = request.body?.items ?? []
+            const errors = items.flatMap((item, at) =>
+              /^poison/.test(valueOf(item)) ? [{ pointer: `/items/${at}/value` }] : []
+            )
+            const poisoned = errors.length > 0
             // a refused batch is not kept, whether or not its answer arrives
             if (set !== null) return set === 'lost' && poisoned ? 'offline' : set
-            return poisoned ? { statusCode: 422 } : null
+            return poisoned ? { statusCode: 422, data: { errors } } : null
           }
           let made = 0
           for (const s of steps) {
@@ -119,10 +123,10 @@ t.test(
   }
 )
 
-t.test('while storage is full now and then, an app that lives on loses nothing', async (t) => {
+t.test('while storage is full or cannot be read now and then, an app that lives on loses nothing', async (t) => {
   const step = fc.oneof(
     fc.record({ source: fc.constantFrom('form', 'payment', 'grant', 'event', 'open'), copy: fc.nat(1) }),
-    fc.boolean(),
+    fc.record({ full: fc.boolean(), unreadable: fc.boolean() }),
     fc.nat(20_000)
   )
   await fc.assert(
@@ -134,14 +138,17 @@ t.test('while storage is full now and then, an app that lives on loses nothing',
         const phone = createPhone(seed, copies)
         let made = 0
         for (const s of steps) {
-          if (typeof s === 'boolean') phone.setFull(s)
-          else if (typeof s === 'number') await phone.time.advance(s)
-          else {
+          if (typeof s === 'number') await phone.time.advance(s)
+          else if ('full' in s) {
+            phone.setFull(s.full)
+            phone.setUnreadable(s.unreadable)
+          } else {
             take(phone.kit(s.copy), s.source, `${s.source}-${++made}`)
             await phone.time.settle()
           }
         }
         phone.setFull(false)
+        phone.setUnreadable(false)
         // what was in memory is written with the next change
         for (let copy = 0; copy < copies; copy++) take(phone.kit(copy), 'form', `last-${++made}`)
         await phone.time.advance(HOUR)

@@ -7,10 +7,13 @@ export function createPhone(seed: number, copies: number, options: object = {}, 
   const time = createVirtualEnv(seed)
   const server = createScriptedServer(time.env.now, { batchSize: 7, flushMs: 3000, ...settings })
   const storage = new Map<string, unknown>()
+  const reads: string[] = []
+  const writes: string[] = []
   let online = true
   let dead = false
   let crashIn = 0
   let full = false
+  let unreadable = false
   let slowMs = 0
   let app: ReturnType<typeof time.app>
   let fake: ReturnType<typeof createFakeWx>
@@ -37,7 +40,8 @@ export function createPhone(seed: number, copies: number, options: object = {}, 
       storage,
       login: () => 'code',
       network,
-      beforeWrite() {
+      beforeWrite(key) {
+        writes.push(key)
         if (full) throw new Error('setStorageSync:fail exceed max size')
         if (crashIn > 0 && --crashIn === 0) {
           crash()
@@ -45,6 +49,12 @@ export function createPhone(seed: number, copies: number, options: object = {}, 
         }
       }
     })
+    const { getStorageSync } = fake.wx
+    fake.wx.getStorageSync = (key: string) => {
+      reads.push(key)
+      if (unreadable) throw new Error('getStorageSync:fail')
+      return getStorageSync(key)
+    }
     fake.setOnline(online)
     kits = Array.from({ length: copies }, () =>
       library.createKit({ server: 'https://hy.example', api: fake.wx, env: app.env, ...options })
@@ -55,6 +65,9 @@ export function createPhone(seed: number, copies: number, options: object = {}, 
     time,
     server,
     storage,
+    /** Keys of storage as they were read and written. */
+    reads,
+    writes,
     kit: (copy: number) => kits[copy % copies],
     fake: () => fake,
     alive: () => !dead,
@@ -67,6 +80,7 @@ export function createPhone(seed: number, copies: number, options: object = {}, 
     /** Each way of each request takes a random time up to `ms` from now on. */
     setSlow: (ms: number) => void (slowMs = ms),
     setFull: (now: boolean) => void (full = now),
+    setUnreadable: (now: boolean) => void (unreadable = now),
     setOnline(now: boolean) {
       online = now
       if (!dead) fake.setOnline(now)
@@ -84,6 +98,7 @@ export const FAULTS = {
   dated: () => ({ statusCode: 503, header: { 'Retry-After': 'Sun, 01 Mar 2026 04:30:00 GMT' } }),
   401: ({ path }: { path: string }) => (path.endsWith('session') ? null : { statusCode: 401 }),
   silent: ({ path }: { path: string }) => (path.endsWith('session') ? null : { statusCode: 202, data: { items: [] } }),
+  wrong: ({ path }: { path: string }) => (path.endsWith('session') ? null : { statusCode: 400, data: 'bad gateway' }),
   html: () => ({ statusCode: 200, data: '<html>log in to this hotel</html>' })
 } satisfies Record<string, (request: { path: string; body: any }) => FakeAnswer | 'offline' | 'lost' | null>
 

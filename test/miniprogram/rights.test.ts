@@ -191,6 +191,37 @@ t.test('requestPayment', async (t) => {
     t.equal(await kit.requestPayment({ ...order, success: () => undefined }), 'theirs')
     t.match(kit.status().caught, { payment: 1 })
   })
+  t.test('whose success callback throws at once is no failed payment', async (t) => {
+    const plain = createFakeWx()
+    const { getStorageSync, setStorageSync } = plain.wx
+    const requestPayment = (o: any) => o.success({ errMsg: 'requestPayment:ok' })
+    const kit = library.createKit({ api: { requestPayment, getStorageSync, setStorageSync } })
+    const heard: string[] = []
+    const host = {
+      success() {
+        heard.push('success')
+        throw new Error("the host's own")
+      },
+      fail: () => heard.push('fail'),
+      complete: () => heard.push('complete')
+    }
+    t.throws(() => kit.requestPayment({ ...order, ...host }), /the host's own/, 'as it would be without us')
+    t.same(heard, ['success'])
+    t.match(kit.status().caught, { payment: 1 })
+  })
+  t.test('finds the prepay_id however the host wrote its package', async (t) => {
+    const { kit, kept } = phone()
+    const written = ['prepay_id=prepay_id=wx1', ' prepay_id=wx2', 'a=b& prepay_id=wx3&c=d', 'prepay_id=wx4 ']
+    for (const pkg of [...written, 'prepay_id=', 'prepay_id=prepay_id=', 'my_prepay_id=wx5']) {
+      await kit.requestPayment({ ...order, package: pkg })
+    }
+    await kit.flush()
+    t.same(
+      kept().map(({ value }) => value),
+      ['wx1', 'wx2', 'wx3', 'wx4']
+    )
+    t.same(kit.status().refused, { noPrepayId: 3 })
+  })
   t.test('is not believed when the platform calls success for a failure', async (t) => {
     const plain = createFakeWx()
     const { getStorageSync, setStorageSync } = plain.wx
