@@ -5,8 +5,8 @@ import type { Jobs } from '../platform/jobs.js'
 import type { Log } from '../platform/log.js'
 import { insertNew } from '../platform/mongo.js'
 import type { People } from '../people/people.js'
-import { DAY_MS } from '../../shared/limits.js'
 import { eventId, type EventOrigin } from './event-id.js'
+import { eventLifeMs } from './life.js'
 import { eventModel, eventNameModel, type EventNameRow, type EventRow } from './model.js'
 
 export type { EventOrigin } from './event-id.js'
@@ -29,10 +29,6 @@ export type EventParts = { db: Connection; clock: Clock; log: Log; jobs: Jobs; p
 /** Applies events. Must be repeatable: after a crash, or when another handler failed, the same events come again. */
 export type EventHandler = (events: EventRow[]) => Promise<void>
 
-/** Longest look-back of any rule is 365 days; a month of grace. */
-const LIFE_MS = 400 * DAY_MS
-/** WeChat's pushes and payment confirmations (`$…`) are facts for consumers, not for audiences. */
-const SYSTEM_LIFE_MS = 30 * DAY_MS
 /** In-process handling gets this long before a sweep takes over. */
 const SWEEP_AFTER_MS = 2_000
 const SWEEP_EVERY_MS = 1_000
@@ -185,7 +181,6 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
       const now = clock.now()
       const due = new Date(now.getTime() + SWEEP_AFTER_MS)
       const batch = items.map((item): EventRow => {
-        const life = item.name.startsWith('$') ? SYSTEM_LIFE_MS : LIFE_MS
         return {
           _id: eventId(accountId, origin, item.id),
           accountId,
@@ -199,7 +194,7 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
           todo: true,
           due,
           tries: 0,
-          expireAt: new Date(now.getTime() + life)
+          expireAt: new Date(now.getTime() + eventLifeMs(item.name))
         }
       })
       const repeated = await insertNew(rows, batch)

@@ -28,6 +28,8 @@ export type Gate =
   | { delay: Date; waitingFor: 'quietHours' | 'time' }
   | { giveUp: string }
 
+/** What a message says whose wait something stopped. */
+export const WAIT_STOPPED = 'the wait was stopped'
 /** 8 min of WeChat's 10-minute memory of client_msg_id, so that clocks two minutes apart do no harm. */
 export const SAME_ID_MS = 8 * 60_000
 
@@ -68,7 +70,7 @@ export function gate(row: MessageRow, facts: GateFacts): Gate {
     return { go: true }
   }
   if (facts.run === 'cancelled') return { stop: 'skipped', reason: 'cancelled' }
-  if (facts.waitStopped) return { stop: 'skipped', reason: 'cancelled', detail: 'the wait was stopped' }
+  if (facts.waitStopped) return { stop: 'skipped', reason: 'cancelled', detail: WAIT_STOPPED }
   if (facts.optedOut && !row.test) return { stop: 'skipped', reason: 'optedOut' }
   if (row.notAfter <= facts.now) return { stop: 'expired' }
   if (facts.reach !== 'ok') return { stop: 'skipped', reason: 'suppressed', detail: facts.reach }

@@ -1,5 +1,6 @@
 import type { AnyBulkWriteOperation, Collection } from 'mongodb'
-import type { MessageRow } from './model.js'
+import { FAR, type MessageRow } from './model.js'
+import { WAIT_STOPPED } from './gates.js'
 import type { Ready } from './ready.js'
 
 /**
@@ -33,6 +34,50 @@ export async function markSending(
     item.row.sentAt = now
   }
   return fresh.filter((item) => !mine.has(item))
+}
+
+/**
+ * The last look before M8: what an event took back since the gate ends here, and what it had reserved is let go by name
+ * (M4). What may be out is not asked about. @returns the others
+ */
+export async function withoutStopped(
+  rows: Collection<MessageRow>,
+  accountId: string,
+  items: Ready[],
+  stoppedWaits: (waitIds: string[]) => Promise<Set<string>>,
+  now: Date
+): Promise<Ready[]> {
+  const asked = items.filter(({ row, marked, doubt }) => row.waitId !== null && !marked && !doubt)
+  if (asked.length === 0) return items
+  const stopped = await stoppedWaits(asked.map(({ row }) => row.waitId!))
+  const ending = new Set(asked.filter(({ row }) => stopped.has(row.waitId!)))
+  if (ending.size === 0) return items
+  await rows.bulkWrite(
+    [...ending].map(({ row, lease, hold, cap, window }) => ({
+      updateOne: {
+        filter: { accountId, _id: row._id, lease, state: { $in: ['planned' as const, 'held' as const] } },
+        update: {
+          $set: {
+            state: 'skipped' as const,
+            reason: 'cancelled',
+            detail: WAIT_STOPPED,
+            hold,
+            cap,
+            window,
+            lease: null,
+            due: FAR,
+            waitingFor: null,
+            parked: false,
+            todo: true,
+            settledAt: now
+          },
+          $inc: { seq: 1 }
+        }
+      }
+    })),
+    { ordered: false }
+  )
+  return items.filter((item) => !ending.has(item))
 }
 
 function markOf(accountId: string, item: Ready, now: Date): AnyBulkWriteOperation<MessageRow> {
