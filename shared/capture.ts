@@ -55,6 +55,8 @@ export const CaptureOpens = z.strictObject({
     .min(1)
     .max(CAPTURE_BATCH)
 })
+/** A code somebody was given to become a tester of the app, as typed. */
+export const CaptureTester = z.strictObject({ code: z.string().min(1).max(40) })
 export const EventVerdict = z.object({
   id: z.string(),
   verdict: z.enum(['stored', 'duplicate', 'refused']),

@@ -117,6 +117,8 @@ export const MessageView = z.object({
   notAfter: Instant,
   sentAt: Instant.nullable(),
   settledAt: Instant.nullable(),
+  /** When the person first opened the card, as far as it was told. */
+  openedAt: Instant.nullable(),
   attempts: z.int(),
   test: z.boolean(),
   createdAt: Instant

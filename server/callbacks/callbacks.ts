@@ -18,7 +18,7 @@ export type CallbackParts = {
   events: Pick<Events, 'intake' | 'consume'>
   /** Token and key of the third-party platform: WeChat seals with them what it pushes for accounts connected by QR. */
   platformKeys: () => Promise<CallbackKeys>
-} & Pick<PushEffects, 'receipts' | 'credentials' | 'grantTypeOf' | 'learnLater'>
+} & Pick<PushEffects, 'receipts' | 'credentials' | 'grantTypeOf' | 'learnLater' | 'said'>
 
 /** How often the account's "last push received" is brought up to date. */
 const NOTE_EVERY_MS = 10_000

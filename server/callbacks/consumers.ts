@@ -3,6 +3,7 @@ import type { EventHandler, EventRow } from '../events/events.js'
 import type { People } from '../people/people.js'
 import { NotFound } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
+import type { Sealer } from '../platform/sealing.js'
 import type { Source } from '../../shared/credential.js'
 import type { PushProperties } from './push-events.js'
 
@@ -33,6 +34,9 @@ export type PushEffects = {
   grantTypeOf(accountId: string, templateId: string): Promise<'once' | 'longTerm' | null>
   /** Finds out who a new follower is elsewhere. */
   learnLater?: (accountId: string, recipientIds: string[]) => Promise<void>
+  /** A person wrote this to the account. */
+  said?: (who: { accountId: string; recipientId: string }, text: string, at: Date) => Promise<void>
+  sealer: Pick<Sealer, 'open'>
   log: Log
 }
 
@@ -109,6 +113,21 @@ export function pushConsumers(effects: PushEffects): Map<string, EventHandler> {
       await right(account, recipientId, source, at, said)
     }
 
+  /** The right first: what was written may be a code whose test needs it. */
+  const wrote: Effect = async (told) => {
+    await interaction('reply')(told)
+    const text = textOf(told.said)
+    if (text !== null)
+      await effects.said?.({ accountId: told.account.id, recipientId: told.recipientId }, text, told.at)
+  }
+
+  /** What a person wrote: kept sealed, like all of a push that has no field of its own. */
+  function textOf({ msgType, sealed }: PushProperties): string | null {
+    if (msgType.toLowerCase() !== 'text' || sealed === undefined) return null
+    const { Content: text } = JSON.parse(effects.sealer.open(sealed)) as { Content?: unknown }
+    return typeof text === 'string' || typeof text === 'number' ? String(text) : null
+  }
+
   const table: Record<string, Effect> = {
     templatesendjobfinish: jobFinished,
     subscribe_msg_sent_event: subscribeSent,
@@ -117,7 +136,7 @@ export function pushConsumers(effects: PushEffects): Map<string, EventHandler> {
     subscribe: followed,
     unsubscribe: ({ recipientId, at }) => people.follow(recipientId, false, at),
     scan: interaction('scan'),
-    message: interaction('reply')
+    message: wrote
   }
   for (const name of MENU) table[name] = interaction('menu')
 

@@ -6,8 +6,9 @@ import type { Account, Accounts } from '../accounts/accounts.js'
 import { caughtOnOurClock } from '../credentials/terms.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { EventInput, Events } from '../events/events.js'
-import type { Messages } from '../messages/messages.js'
+import type { Opens } from '../opens/opens.js'
 import type { People } from '../people/people.js'
+import type { Testers } from '../testers/testers.js'
 import type { SessionBody } from '../wechat/shapes.js'
 import type { WechatResult } from '../wechat/client.js'
 import { expectOk } from '../wechat/expect-ok.js'
@@ -35,7 +36,8 @@ export function createCapture(parts: {
   people: People
   credentials: Credentials
   events: Events
-  messages: Messages
+  opens: Pick<Opens, 'report'>
+  testers: Pick<Testers, 'enrol'>
   tokens: Tokens
   /** Trades a wx.login code in at WeChat. */
   logIn: (account: Account, code: string) => Promise<WechatResult<SessionBody>>
@@ -129,7 +131,12 @@ export function createCapture(parts: {
 
     /** Messages this person opened, by the tag their page query carried. Forged tags count for nothing. */
     async opens(phone: PhoneCaller, batch: z.infer<typeof CaptureOpens>): Promise<void> {
-      for (const item of batch.items) await parts.messages.opened(phone.accountId, item.tag, item.at)
+      await parts.opens.report(phone, batch.items)
+    },
+
+    /** Makes the person of this phone a tester of the account, by a code somebody gave them. @throws NotFound, LimitReached */
+    async tester(phone: PhoneCaller, code: string): Promise<void> {
+      await parts.testers.enrol(phone, code)
     },
 
     async status(phone: PhoneCaller) {

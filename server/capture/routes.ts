@@ -10,6 +10,7 @@ import {
   CaptureSessionMint,
   CaptureSessionPost,
   CaptureStatus,
+  CaptureTester,
   EventVerdicts
 } from '../../shared/capture.js'
 import { Verdicts } from '../../shared/credential.js'
@@ -63,6 +64,15 @@ export const captureRoutes: FastifyPluginAsyncZod<{ capture: Capture; accounts: 
     async (request, reply) => {
       await capture.opens(request.phone, request.body)
       return reply.code(202).send({})
+    }
+  )
+
+  app.post(
+    '/v1/capture/testers',
+    { onRequest: app.requirePhone, schema: { body: CaptureTester, response: { 200: z.object({}) }, tags } },
+    async (request) => {
+      await capture.tester(request.phone, request.body.code)
+      return {}
     }
   )
 

@@ -20,6 +20,10 @@ type Entry = {
   template: string
   from: string | null
   to: string
+  /** An open nobody has counted yet. */
+  opened?: true
+  /** Tests are followed, and counted nowhere. */
+  test?: true
 }
 type TallyRow = { _id: string; N: number; batch: Entry[] | null; minute: Date | null }
 
@@ -53,10 +57,20 @@ const LEAN = {
   window: 1,
   fell: 1,
   seq: 1,
-  counted: 1
+  counted: 1,
+  openedAt: 1,
+  openCounted: 1,
+  test: 1
 } as const
 type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
 const COUNTER_DAYS = 400
+
+/** What the row is told: it was counted as that, by batch `N`. */
+const told = ({ to, opened }: Entry, N: number) => ({
+  counted: to,
+  tally: N,
+  ...(opened === true && { openCounted: true as const })
+})
 
 /** Field names of counters hold no dots. */
 const field = (name: string) => `n.${name.replaceAll('.', '_').replaceAll('$', '_')}`
@@ -114,12 +128,19 @@ export function createFollower(parts: FollowerParts) {
   async function count(accountId: string, N: number, minute: Date, entries: Entry[]): Promise<void> {
     const groups = new Map<string, { entry: Entry; deltas: Map<string, number> }>()
     for (const entry of entries) {
-      if (entry.from === entry.to) continue
+      if (entry.test === true || (entry.from === entry.to && entry.opened !== true)) continue
       const key = `${accountId}|${entry.run ?? 'direct'}|${minute.getTime()}|${entry.template}`
       let group = groups.get(key)
       if (group === undefined) groups.set(key, (group = { entry, deltas: new Map() }))
-      if (entry.from !== null) group.deltas.set(field(entry.from), (group.deltas.get(field(entry.from)) ?? 0) - 1)
-      group.deltas.set(field(entry.to), (group.deltas.get(field(entry.to)) ?? 0) + 1)
+      const { deltas } = group
+      const add = (name: string, n: number) => deltas.set(name, (deltas.get(name) ?? 0) + n)
+      if (entry.opened === true) add('opened', 1)
+      if (entry.from === entry.to) {
+        add(field(entry.to), 0) // a counter without states would be none
+        continue
+      }
+      if (entry.from !== null) add(field(entry.from), -1)
+      add(field(entry.to), 1)
     }
     for (const [_id, { entry, deltas }] of groups) {
       try {
@@ -164,19 +185,19 @@ export function createFollower(parts: FollowerParts) {
         ops.push({
           updateOne: {
             filter: { accountId, _id: entry.id, seq: entry.seq, 'hold.h': letting.h, tally: { $lt: N } },
-            update: { $set: { counted: entry.to, tally: N, todo: false, 'hold.settled': true } }
+            update: { $set: { ...told(entry, N), todo: false, 'hold.settled': true } }
           }
         })
     }
-    for (const alike of groupBy(rest, (entry) => `${entry.seq} ${entry.to}`).values()) {
-      const { seq, to } = alike[0]!
+    for (const alike of groupBy(rest, (entry) => `${entry.seq} ${entry.to} ${entry.opened}`).values()) {
+      const { seq } = alike[0]!
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq, tally: { $lt: N } }
-      ops.push({ updateMany: { filter, update: { $set: { counted: to, tally: N, todo: false } } } })
+      ops.push({ updateMany: { filter, update: { $set: { ...told(alike[0]!, N), todo: false } } } })
     }
     // those that moved meanwhile, and what a broken batch had left over
-    for (const alike of groupBy(entries, (entry) => entry.to).values()) {
+    for (const alike of groupBy(entries, (entry) => `${entry.to} ${entry.opened}`).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, tally: { $lt: N } }
-      ops.push({ updateMany: { filter, update: { $set: { counted: alike[0]!.to, tally: N } } } })
+      ops.push({ updateMany: { filter, update: { $set: told(alike[0]!, N) } } })
     }
     for (const alike of groupBy(entries, (entry) => entry.seq).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq: alike[0]!.seq, todo: true }
@@ -221,7 +242,9 @@ export function createFollower(parts: FollowerParts) {
         campaign: row.campaignId,
         template: row.templateId,
         from: row.counted,
-        to: classOf(row)
+        to: classOf(row),
+        ...(row.openedAt !== undefined && row.openCounted !== true && { opened: true as const }),
+        ...(row.test && { test: true as const })
       }))
       const claimed = await tallies.updateOne(
         { _id: accountId, N: tally.N, batch: null },

@@ -8,6 +8,7 @@ import type { Sealer } from '../platform/sealing.js'
 import { NotFound } from '../platform/errors.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
+import { createTags } from '../opens/tags.js'
 import type { People } from '../people/people.js'
 import type { Senders } from '../senders/senders.js'
 import type { TokenCentre } from '../wechat/access-token.js'
@@ -41,14 +42,15 @@ export type MessagesParts = {
   credentials: Credentials
   senders: Senders
   tokens: TokenCentre
-  /** Waits an event stopped meanwhile; the triggers room knows. */
-  stoppedWaits?: (waitIds: string[]) => Promise<Set<string>>
+  /** What the outside calls this server: links lead through it. Without it they go out as they are. */
+  publicUrl?: string
 }
 
 /** The messages room: the rows that prove what happened to every message, and the machinery that moves them. */
 export function createMessages(parts: MessagesParts) {
   const { db, clock, log, sealer, accounts, people, credentials } = parts
   const pace = parts.pace ?? realPace
+  const tags = createTags({ sealer, publicUrl: parts.publicUrl })
   const model = messageModel(db)
   const counterRows = counterModel(db)
   const capRows = capModel(db)
@@ -57,6 +59,8 @@ export function createMessages(parts: MessagesParts) {
   const budget = createBudget({ db, pace })
   const runs = createRuns({ db, clock, budget })
   const caps = createCaps({ caps: capRows.collection as unknown as Collection<CapRow>, messages: rows })
+  let askStopped = async (_waitIds: string[]): Promise<Set<string>> => new Set()
+  const stoppedWaits = (waitIds: string[]) => askStopped(waitIds)
   const prepare = createPrepare({
     rows,
     clock,
@@ -68,7 +72,7 @@ export function createMessages(parts: MessagesParts) {
     people,
     runs,
     caps,
-    stoppedWaits: parts.stoppedWaits ?? (async () => new Set())
+    stoppedWaits
   })
   const effect = createEffects({ db, clock, log, accounts, people, budget })
   const listeners: ((accountId: string, messages: Numbered[]) => Promise<void>)[] = []
@@ -88,11 +92,12 @@ export function createMessages(parts: MessagesParts) {
         tokens: parts.tokens,
         budget,
         prepare,
+        stoppedWaits,
         numbered: async (id, messages) => {
           for (const listener of listeners) await listener(id, messages)
         },
         effect,
-        tagOf
+        lead: tags.lead
       })
   })
   const { cancelRows, ...corrections } = createCorrections({ rows, clock, runs, wake: (id) => pumps.wake(id) })
@@ -113,8 +118,6 @@ export function createMessages(parts: MessagesParts) {
   })
 
   const messageId = (...names: string[]) => sealer.hash('message', ...names)
-
-  const tagOf = (id: string) => `${id}.${sealer.hash('tag', id).slice(0, 8)}`
 
   /** M1: files messages; those already there count as duplicates and stay as they are. Wakes this process's pumps. */
   async function plan(inputs: PlanInput[]): Promise<{ planned: number; duplicates: number }> {
@@ -158,6 +161,7 @@ export function createMessages(parts: MessagesParts) {
         reference: row.reference,
         topic: row.topic,
         test: row.test,
+        waitId: row.waitId,
         fallback: rest,
         fellFrom: row.fellFrom ?? row._id,
         step,
@@ -193,6 +197,11 @@ export function createMessages(parts: MessagesParts) {
       listeners.push(listener)
     },
 
+    /** Says who knows which waits an event stopped meanwhile. To be called while the rooms are built. */
+    onStoppedWaits(asked: (waitIds: string[]) => Promise<Set<string>>): void {
+      askStopped = asked
+    },
+
     /** Stops everything of an account from the next slot block on, or lets it go on. */
     async halt(accountId: string, halted: boolean): Promise<void> {
       if (halted) await budget.stop(accountId, 'account')
@@ -200,15 +209,28 @@ export function createMessages(parts: MessagesParts) {
       pumps.wake(accountId)
     },
 
-    /** What a card's page query carries (`hytag`), so that an open can be told; forgeable by nobody without the key. */
-    tagOf,
+    tags,
 
-    /** A person opened the card this tag was on. Unknown and forged tags change nothing. */
-    async opened(accountId: string, tag: string, at: Date): Promise<void> {
-      const id = tag.slice(0, tag.lastIndexOf('.'))
-      if (tag !== tagOf(id)) return
-      const seen = at < clock.now() ? at : clock.now()
-      await rows.updateOne({ accountId, _id: id, openedAt: { $exists: false } }, { $set: { openedAt: seen } })
+    /**
+     * O1: these cards were opened, not before they went out. The first time counts and moves no state: the follower adds
+     * it to the counters.
+     */
+    async opened(seen: { row: MessageRow; at: Date }[]): Promise<void> {
+      const now = clock.now()
+      const first = seen.filter(({ row }) => row.openedAt === undefined)
+      if (first.length === 0) return
+      await rows.bulkWrite(
+        first.map(({ row: { accountId, _id, sentAt, createdAt }, at }) => ({
+          updateOne: {
+            filter: { accountId, _id, openedAt: { $exists: false } },
+            update: {
+              $set: { openedAt: between(sentAt ?? createdAt, at, now), todo: true },
+              $inc: { seq: 1 }
+            }
+          }
+        })),
+        { ordered: false }
+      )
     },
 
     /** What is done each minute; safe at any time and twice at once. */
@@ -228,3 +250,6 @@ export function createMessages(parts: MessagesParts) {
   }
 }
 export type Messages = ReturnType<typeof createMessages>
+
+/** A phone's clock may be off by years. */
+const between = (first: Date, at: Date, last: Date): Date => (at > last ? last : at < first ? first : at)

@@ -85,6 +85,8 @@ export type MessageRow = {
   msgid: string | null
   /** When the person first opened the card. */
   openedAt?: Date
+  /** Has the follower counted that? */
+  openCounted?: true
   closed: boolean
   waitId: string | null
   fallback: FallbackStep[]
@@ -160,6 +162,8 @@ export type CounterRow = {
   minute: Date
   b: number
   n: Record<string, number>
+  /** Messages opened; beside `n`, since an open moves no state. */
+  opened?: number
   removeAt: Date
 }
 export type CapRow = { _id: string; d: string[]; removeAt: Date }

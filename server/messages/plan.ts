@@ -57,7 +57,8 @@ export function rowOf(input: PlanInput, now: Date): MessageRow {
     by: null,
     n: 0,
     lease: null,
-    due: skip === undefined ? input.dueAt : FAR,
+    // A test is waited for by somebody: it is the first of its lane.
+    due: skip !== undefined ? FAR : input.test === true ? new Date(0) : input.dueAt,
     dueAt: input.dueAt,
     notAfter: input.notAfter,
     parked: false,

@@ -3,6 +3,7 @@ import type { Account, Accounts } from '../accounts/accounts.js'
 import { targetOf } from '../accounts/target.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
+import type { Tags } from '../opens/tags.js'
 import type { Senders } from '../senders/senders.js'
 import { msgidOf } from '../senders/senders.js'
 import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
@@ -11,7 +12,7 @@ import { isTokenErrcode } from '../wechat/errcodes.js'
 import type { TemplateKind } from '../../shared/template.js'
 import { createAnswers, type Numbered } from './answers.js'
 import { nextReset, type Budget } from './budget.js'
-import { handBackOf, markSending } from './marking.js'
+import { handBackOf, markSending, withoutStopped } from './marking.js'
 import { FIRE_WITHIN_MS } from './leasing.js'
 import type { Prepare } from './prepare.js'
 import type { Ready } from './ready.js'
@@ -31,8 +32,10 @@ export type PumpParts = {
   tokens: TokenCentre
   budget: Budget
   prepare: Prepare
-  /** The tag a page query carries. */
-  tagOf: (messageId: string) => string
+  /** Waits an event stopped meanwhile (by wait id). */
+  stoppedWaits: (waitIds: string[]) => Promise<Set<string>>
+  /** Where a tap leads, with the message's tag on it. */
+  lead: Tags['lead']
   /** These messages have WeChat's numbers now. */
   numbered: (accountId: string, messages: Numbered[]) => Promise<void>
   /** What an answer does besides moving its row: reach, blocks, alerts. */
@@ -83,7 +86,9 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   })
 
   /** M8 for a block; those that were replaced meanwhile drop out. */
-  async function mark(items: Ready[]): Promise<Ready[]> {
+  async function mark(young: Ready[]): Promise<Ready[]> {
+    const items = await withoutStopped(rows, accountId, young, parts.stoppedWaits, clock.now())
+    if (items !== young) for (const item of young) if (!items.includes(item)) release(item)
     // replaced: what was reserved is garbage by name, the sweep returns it
     for (const item of await markSending(rows, accountId, items, clock.now())) release(item)
     return items.filter((item) => item.marked)
@@ -121,9 +126,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           openId: item.openId,
           templateId: row.templateId,
           data: row.data,
-          page: row.open?.page === undefined ? undefined : tagged(row.open.page, parts.tagOf(row._id)),
-          miniprogram: row.open?.miniprogram,
-          url: row.open?.url,
+          ...parts.lead(row, account.mode),
           formId: row.channel === 'legacy' ? (item.value ?? undefined) : undefined,
           emphasis: row.emphasis ?? undefined,
           clientMsgId: row.channel === 'service' ? `${row._id}.${row.round}` : undefined
@@ -366,6 +369,3 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   }
 }
 export type AccountPump = ReturnType<typeof createAccountPump>
-
-/** The page with the message's tag in its query. */
-const tagged = (page: string, tag: string) => `${page}${page.includes('?') ? '&' : '?'}hytag=${tag}`

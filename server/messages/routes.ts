@@ -44,6 +44,7 @@ export const messageView = (row: MessageRow): z.infer<typeof MessageView> => ({
   notAfter: row.notAfter,
   sentAt: row.sentAt,
   settledAt: row.settledAt,
+  openedAt: row.openedAt ?? null,
   attempts: row.attempt,
   test: row.test,
   createdAt: row.createdAt

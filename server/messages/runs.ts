@@ -50,7 +50,12 @@ const OPEN: RunRow['state'][] = ['expanding', 'sending']
 /** How long a cancelled run is still asked for: longer than any lease of its rows. */
 const CANCELLED_MS = 8 * DAY_MS
 
-export type Counts = { total: number; byState: Record<string, number>; byReason: Record<string, number> }
+export type Counts = {
+  total: number
+  byState: Record<string, number>
+  byReason: Record<string, number>
+  opened: number
+}
 
 const schema = new Schema(
   { _id: String, campaignId: String, accountId: String, state: String, paused: Boolean, instant: Date, removeAt: Date },
@@ -69,9 +74,10 @@ export function classOf(row: Pick<MessageRow, 'state' | 'reason' | 'code'>): str
 }
 
 /** Sums counter documents into what a run page shows. */
-export function sumCounts(rows: Pick<CounterRow, 'n'>[]): Counts {
-  const counts: Counts = { total: 0, byState: {}, byReason: {} }
+export function sumCounts(rows: Pick<CounterRow, 'n' | 'opened'>[]): Counts {
+  const counts: Counts = { total: 0, byState: {}, byReason: {}, opened: 0 }
   for (const row of rows) {
+    counts.opened += row.opened ?? 0
     for (const [name, n] of Object.entries(row.n)) {
       const [state, reason] = name.split(':') as [string, string?]
       counts.total += n

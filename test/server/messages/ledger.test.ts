@@ -556,7 +556,8 @@ t.test('a run', async (t) => {
     t.same(await ledger.messages.runs.counts('run1'), {
       total: 10,
       byState: { skipped: 1, accepted: 9 },
-      byReason: { missingVariable: 1 }
+      byReason: { missingVariable: 1 },
+      opened: 0
     })
     t.same(await brokenInvariants(ledger), [])
   })
