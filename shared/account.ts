@@ -75,6 +75,8 @@ const settings = {
   reserveForTransactional: z.int().min(0).max(3).optional(),
   grantsFrom: z.enum(['phone', 'events']).optional(),
   zone: Zone.optional(),
+  /** `required`: a campaign goes online only after an accepted test send and a dry run of it as it is. */
+  testLadder: z.enum(['off', 'required']).optional(),
   callback: z
     .strictObject({
       token: z.string().min(3).max(32).optional(),
@@ -125,6 +127,7 @@ export const AccountView = z.object({
   serviceWindow: z.object({ bulk: z.boolean(), transactional: z.boolean() }),
   reserveForTransactional: z.int(),
   grantsFrom: z.enum(['phone', 'events']),
+  testLadder: z.enum(['off', 'required']),
   callback: z.object({
     url: z.string(),
     token: z.string().nullable(),

@@ -67,6 +67,60 @@ export const RunView = z.object({
   startedAt: Instant,
   finishedAt: Instant.nullable(),
   /** Rows of this run by state (`open` = not final yet), and of skipped and failed ones by reason. */
-  counts: z.object({ total: z.int(), byState: z.record(z.string(), z.int()), byReason: z.record(z.string(), z.int()) })
+  counts: z.object({
+    total: z.int(),
+    byState: z.record(z.string(), z.int()),
+    byReason: z.record(z.string(), z.int()),
+    /** Messages whose card was opened, each counted once. */
+    opened: z.int()
+  })
 })
 export type RunView = z.infer<typeof RunView>
+
+/** Going online untried, on an account that demands tests: an owner's word, kept in the audit log. */
+export const Activation = z.strictObject({
+  override: z.strictObject({ reason: z.string().trim().min(10).max(500) }).optional()
+})
+
+/** Properties of an event, for campaigns that answer one. */
+const SampleEvent = z.record(z.string().min(1).max(64), z.union([z.string().max(500), z.number(), z.boolean()]))
+
+export const TestSendsPost = z.strictObject({
+  to: z.union([z.enum(['me', 'testers']), z.array(z.string().min(1).max(64)).min(1).max(50)]),
+  event: SampleEvent.optional()
+})
+export const TestSendsView = z.object({
+  messages: z.array(
+    z.object({
+      id: z.string(),
+      personId: z.string(),
+      /** `planned`: it goes now, `GET /v1/messages/{id}` tells what became of it. */
+      state: z.enum(['planned', 'skipped']),
+      reason: z.string().nullable(),
+      detail: z.string().nullable()
+    })
+  )
+})
+
+export const DryRunPost = z.strictObject({ event: SampleEvent.optional() })
+const DryRunState = z.enum(['sent', 'waiting', 'skipped', 'expired', 'stopped'])
+/** What a run would have done: the result of a dry run's operation. */
+export const DryRunResult = z.object({
+  startedAt: Instant,
+  /** Of which settings of the campaign this is true. */
+  revision: z.string(),
+  total: z.int(),
+  /** `stopped`: a real run would have paused the campaign at the first of them. */
+  byState: z.record(DryRunState, z.int()),
+  byReason: z.record(z.string(), z.int()),
+  /** A few of each. */
+  samples: z.array(
+    z.object({
+      state: DryRunState,
+      reason: z.string().nullable(),
+      people: z.array(z.object({ personId: z.string(), detail: z.string().nullable() }))
+    })
+  ),
+  /** What fields did not take, and of how many people. */
+  rendering: z.array(z.object({ field: z.string(), problem: z.string(), people: z.int() }))
+})

@@ -81,6 +81,7 @@ export function createAccountOf({
       serviceWindow: row.serviceWindow,
       reserveForTransactional: row.reserveForTransactional,
       grantsFrom: row.grantsFrom,
+      testLadder: row.testLadder ?? 'off',
       callback: {
         url: `${publicUrl}/callback/${row.appId}`,
         ...callbackKeys(row, authorizer !== null),

@@ -121,6 +121,7 @@ export function createAccounts({
       serviceWindow: body.serviceWindow ?? { bulk: true, transactional: false },
       reserveForTransactional: body.reserveForTransactional ?? 0,
       grantsFrom: body.grantsFrom ?? (body.kind === 'miniprogram' ? 'phone' : 'events'),
+      testLadder: body.testLadder ?? 'off',
       callback: {
         sealedToken: sealer.seal(callback?.token ?? randomToken(18).replace(/[-_]/g, '0')),
         sealedAesKey: callback?.aesKey === undefined ? null : sealer.seal(callback.aesKey),

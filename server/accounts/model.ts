@@ -34,6 +34,8 @@ export type AccountRow = {
   serviceWindow: AccountView['serviceWindow']
   reserveForTransactional: number
   grantsFrom: AccountView['grantsFrom']
+  /** Absent in rows older than the setting: off. */
+  testLadder?: AccountView['testLadder']
   callback: {
     sealedToken: string | null
     sealedAesKey: string | null
@@ -79,6 +81,7 @@ const schema = new Schema<AccountRow>(
     serviceWindow: { type: anything, required: true },
     reserveForTransactional: { type: Number, default: 0 },
     grantsFrom: { type: String, required: true },
+    testLadder: { type: String, default: 'off' },
     callback: { type: anything, required: true },
     permissions: { type: [Number], default: [] },
     functions: { type: anything, default: {} },

@@ -21,9 +21,10 @@ import type { Templates } from '../templates/templates.js'
 import { AUDIENCE_MISSING, createCheck, orNull, TEMPLATE_MISSING, type Check } from './check.js'
 import { createComposers } from './compose.js'
 import { createExpander } from './expand.js'
+import { createLadder, type Override } from './ladder.js'
 import { campaignModel, type CampaignRow, type Settings } from './model.js'
 import { createRunVerbs } from './runs.js'
-import { nextInstant } from './schedule.js'
+import { nextInstant, windowFault } from './schedule.js'
 import { createStarter } from './start.js'
 
 export type { CampaignRow } from './model.js'
@@ -58,8 +59,10 @@ export function createCampaigns(parts: CampaignParts) {
   const model = campaignModel(db)
   const rows = model.collection as unknown as Collection<CampaignRow>
   const composers = createComposers()
-  const check = createCheck(parts)
-  let online: { at: number; campaigns: CampaignRow[] } | null = null
+  const ladder = createLadder(parts)
+  const check = createCheck({ ...parts, ladder })
+  let listening: { at: number; campaigns: CampaignRow[] } | null = null
+  const listeners: ((moved: CampaignRow) => Promise<void>)[] = []
 
   const starter = createStarter({ ...parts, rows, pause: pauseIfOnline })
   const expander = createExpander({ ...parts, rows, composers, pause: pauseIfOnline })
@@ -84,13 +87,13 @@ export function createCampaigns(parts: CampaignParts) {
 
   /** Changes a campaign as it was seen; null when somebody else was faster. */
   async function change(seen: CampaignRow, set: Partial<CampaignRow>): Promise<CampaignRow | null> {
-    online = null
+    listening = null
     const changed = await rows.findOneAndUpdate(
       { _id: seen._id, rev: seen.rev },
       { $set: { ...set, updatedAt: clock.now() }, $inc: { rev: 1 } },
       { returnDocument: 'after' }
     )
-    online = null
+    listening = null
     return changed
   }
 
@@ -114,7 +117,7 @@ export function createCampaigns(parts: CampaignParts) {
   /** Starts what is due (of one campaign, or of all), ends what has run. Two at once do the same once. */
   async function tick(id?: string): Promise<void> {
     for (const each of await starter.tick(id)) {
-      online = null
+      listening = null
       // Without jobs in this process a worker takes the run within a second; the first slice need not wait for it.
       if (jobs.running()) continue
       await expander.expand(each, undefined, 1).catch((error: unknown) => {
@@ -124,7 +127,8 @@ export function createCampaigns(parts: CampaignParts) {
   }
 
   /** What is needed to go online: a check without problems, and the template as it is now. */
-  async function fit(seen: CampaignRow): Promise<Partial<CampaignRow>> {
+  async function fit(seen: CampaignRow, override?: Override): Promise<Partial<CampaignRow>> {
+    if (override !== undefined) await ladder.override(seen, override)
     const { problems, template } = await check(seen, { forecast: false })
     if (problems.length > 0 || template === null) {
       throw new InvalidInput('this campaign is not ready', { code: 'campaigns.not-ready', errors: problems })
@@ -149,6 +153,11 @@ export function createCampaigns(parts: CampaignParts) {
     await pause(id, reason).catch((error: unknown) => {
       if (!(error instanceof Conflict)) throw error
     })
+  }
+
+  async function told(moved: CampaignRow): Promise<CampaignRow> {
+    for (const listener of listeners) await listener(moved)
+    return moved
   }
 
   /** A campaign with these settings that has not been anywhere yet. */
@@ -185,17 +194,24 @@ export function createCampaigns(parts: CampaignParts) {
     if (named.audienceId != null && (await orNull(audiences.get(named.audienceId))) === null) {
       faults.push({ pointer: '/audienceId', ...AUDIENCE_MISSING })
     }
+    const window = windowFault(body.trigger)
+    if (window !== null) faults.push(window)
     if (faults.length > 0) throw new InvalidInput('the campaign does not fit its account', { errors: faults })
-    if (body.trigger.kind === 'event') checkWhere(body.trigger.where, '/trigger/where')
+    if (body.trigger.kind === 'event' || body.trigger.kind === 'notFollowed') {
+      checkWhere(body.trigger.where, '/trigger/where')
+    }
+    if (body.trigger.kind === 'event') checkWhere(body.trigger.cancelOn?.where, '/trigger/cancelOn/where')
   }
 
   return {
     rows,
     composers,
+    ladder,
 
     /** Makes the indexes, and sees to it that the clock is looked at every second. */
     async ready(): Promise<void> {
       await model.createIndexes()
+      await ladder.ready()
       await jobs.every(TICK_MS, 'campaigns.tick')
     },
 
@@ -265,15 +281,18 @@ export function createCampaigns(parts: CampaignParts) {
     /** What stands in the way of going online, what is odd, and whom it would reach. @throws NotFound */
     check: async (id: string): Promise<Check> => check(await row(id)),
 
-    /** Online from now on; a run that is due starts before this returns. @throws InvalidInput with the problems */
-    async activate(id: string, ifMatch?: string): Promise<CampaignRow> {
+    /**
+     * Online from now on; a run that is due starts before this returns. `override`: untried, on an owner's word.
+     * @throws InvalidInput with the problems
+     */
+    async activate(id: string, ifMatch?: string, override?: Override): Promise<CampaignRow> {
       const seen = await row(id)
       const at = clock.now()
       await move(
         id,
         'activated',
         ['draft'],
-        async (draft) => ({ ...(await fit(draft)), state: 'online', activatedAt: at }),
+        async (draft) => ({ ...(await fit(draft, override)), state: 'online', activatedAt: at }),
         ifMatch
       )
       log.info({ campaignId: id, kind: seen.trigger.kind }, 'campaign online')
@@ -286,12 +305,18 @@ export function createCampaigns(parts: CampaignParts) {
     pauseIfOnline,
 
     /** @throws Conflict unless paused, InvalidInput when it is not ready any more */
-    async resume(id: string, ifMatch?: string): Promise<CampaignRow> {
-      await move(id, 'resumed', ['paused'], async (seen) => ({ ...(await fit(seen)), state: 'online' }), ifMatch)
+    async resume(id: string, ifMatch?: string, override?: Override): Promise<CampaignRow> {
+      await move(
+        id,
+        'resumed',
+        ['paused'],
+        async (seen) => ({ ...(await fit(seen, override)), state: 'online' }),
+        ifMatch
+      )
       await messages.runs.setPaused(id, false)
       await starter.continueRuns(id)
       await tick(id)
-      return row(id)
+      return told(await row(id))
     },
 
     /** For good: what is not out yet will not go. @throws Conflict unless online or paused */
@@ -303,17 +328,24 @@ export function createCampaigns(parts: CampaignParts) {
       const cancelled = await move(id, 'cancelled', ['online', 'paused'], () => ({ state: 'cancelled', nextAt: null }))
       // Rows that an expander wrote in between.
       await messages.cancelRuns(id)
-      return cancelled
+      return told(cancelled)
     },
 
-    /** Campaigns online that wait for events, at most a second old (at once in the process that changed one). */
+    /**
+     * Campaigns online or paused that answer events, at most a second old (at once in the process that changed one).
+     */
     async listening(): Promise<CampaignRow[]> {
       const now = clock.monotonic()
-      if (online !== null && now - online.at < CACHE_MS) return online.campaigns
-      const campaigns = await rows.find({ state: 'online', 'trigger.kind': 'event' }).toArray()
-      online = { at: now, campaigns }
+      if (listening !== null && now - listening.at < CACHE_MS) return listening.campaigns
+      const campaigns = await rows
+        .find({ state: { $in: ['online', 'paused'] }, 'trigger.kind': { $in: ['event', 'notFollowed'] } })
+        .toArray()
+      listening = { at: now, campaigns }
       return campaigns
     },
+
+    /** Tells of campaigns this process resumed or cancelled; may be missed by a crash. */
+    onMove: (listener: (moved: CampaignRow) => Promise<void>): void => void listeners.push(listener),
 
     /** After a run of it was opened: makes it follow a pause or cancellation that came in between. */
     async settleRuns(id: string): Promise<void> {
@@ -332,6 +364,12 @@ function keepsTrigger(seen: CampaignRow, wanted: Trigger): void {
     throw new Conflict('a campaign that has been online keeps its kind of trigger', { code: 'campaigns.trigger-fixed' })
   }
   const was = seen.trigger
+  if ('key' in wanted || 'key' in was) {
+    const keyOf = (trigger: Trigger) => ('key' in trigger ? trigger.key : undefined)
+    if (keyOf(wanted) !== keyOf(was)) {
+      throw new Conflict('what waits already was told apart by the key it has', { code: 'campaigns.trigger-fixed' })
+    }
+  }
   const moved = wanted.kind === 'once' && was.kind === 'once' && wanted.at.getTime() !== was.at.getTime()
   if (seen.runId !== null && moved) {
     throw new Conflict('its run has started already: duplicate it to run again', { code: 'campaigns.trigger-fixed' })

@@ -6,8 +6,9 @@ import { createRenderer, type Shape } from '../templates/content.js'
 import type { Template, Templates } from '../templates/templates.js'
 import { templateWarnings } from '../templates/warnings.js'
 import { openFaults } from '../messages/direct.js'
+import type { Ladder } from './ladder.js'
 import type { CampaignRow } from './model.js'
-import { decide, instantsAfter } from './schedule.js'
+import { decide, instantsAfter, windowFault } from './schedule.js'
 
 /** What an operator is told before going online. `problems` stop it, `warnings` do not. */
 export type Check = {
@@ -35,12 +36,14 @@ export function createCheck({
   clock,
   accounts,
   audiences,
-  templates
+  templates,
+  ladder
 }: {
   clock: Clock
   accounts: Accounts
   audiences: Audiences
   templates: Templates
+  ladder: Pick<Ladder, 'missing'>
 }) {
   const renderer = createRenderer()
 
@@ -71,6 +74,8 @@ export function createCheck({
     }
     if (campaign.open !== null) problems.push(...renderer.checkOpen(campaign.open))
 
+    if (account !== null) problems.push(...(await ladder.missing(campaign, account)))
+
     const source = await audience(campaign)
     const { trigger } = campaign
     const nextRuns = instantsAfter(trigger, now, NEXT_RUNS)
@@ -82,6 +87,9 @@ export function createCheck({
     }
     if (trigger.kind === 'recurring' && nextRuns.length === 0)
       problem('/trigger/until', 'trigger.past', 'no time to send is left')
+
+    const window = windowFault(trigger)
+    if (window !== null) problems.push(window)
 
     const forecast = !counts || account === null || source === null ? null : await count(account, source, template)
     if (forecast !== null && forecast.matched === 0)
@@ -102,7 +110,7 @@ export function createCheck({
       // What has started keeps the audience it started with.
       if (trigger.kind === 'once' && runId !== null) return null
       if (audienceId === null) {
-        if (trigger.kind !== 'event')
+        if (trigger.kind !== 'event' && trigger.kind !== 'notFollowed')
           problem('/audienceId', 'audiences.needed', 'a scheduled campaign needs an audience')
         return null
       }

@@ -41,7 +41,11 @@ export function snapshotOf(campaign: CampaignRow, source: AudienceSource | null)
 }
 
 /** The part of a message that the content decides: what to send, or why not. `stop`: the whole run must not go on. */
-export type Composed = Pick<PlanInput, 'data' | 'open' | 'skip'> & { stop: string | null }
+export type Composed = Pick<PlanInput, 'data' | 'open' | 'skip'> & {
+  stop: string | null
+  /** Everything the fields did not take, not only what decided. */
+  problems: RenderProblem[]
+}
 
 /** Writes one campaign's message for one person after another. */
 export type Composer = (person: Pick<Person, 'attributes' | 'tags'>, event?: Record<string, unknown>) => Composed
@@ -63,6 +67,9 @@ export function createComposers() {
 
   return {
     renderer,
+
+    /** A composer nobody keeps, of how things are now. @throws InvalidInput when the content cannot be read */
+    make,
 
     /** The composer kept under this name, made when it is new. @throws InvalidInput when the content cannot be read */
     of(name: string, snapshot: Snapshot): Composer {
@@ -90,14 +97,14 @@ function compose(
   const worst = problems.find((problem) => problem.then === 'stop') ?? problems[0]
   if (worst !== undefined) {
     const stop = worst.then === 'stop' ? `${worst.field}: ${worst.detail}` : null
-    return { data, open: link.open, skip: { reason: worst.reason, detail: detailOf(worst) }, stop }
+    return { data, open: link.open, skip: { reason: worst.reason, detail: detailOf(worst) }, stop, problems }
   }
   // A link with a hole in it leads nowhere, so here a default does not help.
   if (link.missing !== null) {
     const stop = missingVariable === 'stop' ? `open: ${link.missing} is not set` : null
-    return { data, open: null, skip: { reason: 'missingVariable', detail: `open: ${link.missing}` }, stop }
+    return { data, open: null, skip: { reason: 'missingVariable', detail: `open: ${link.missing}` }, stop, problems }
   }
-  return { data, open: link.open, stop: null }
+  return { data, open: link.open, stop: null, problems }
 }
 
 /** `thing1: tooLong`, as reports group it. */

@@ -1,12 +1,15 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
+import { Activation, CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf, wordList } from '../../shared/page.js'
 import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import { accountsOf, type Caller } from '../platform/auth.js'
+import { NotAllowed } from '../platform/errors.js'
 import { etagOf } from '../platform/etag.js'
+import type { Override } from './ladder.js'
 import { mayKnow, runRoutes } from './run-routes.js'
 import { campaignView, type CampaignRow, type Campaigns } from './campaigns.js'
 
@@ -23,7 +26,7 @@ const CheckView = z.object({
 const CampaignQuery = PageQuery.extend({
   accountId: z.string().max(64).optional(),
   state: wordList(CampaignState.options).optional(),
-  'trigger.kind': z.enum(['once', 'recurring', 'event']).optional()
+  'trigger.kind': z.enum(['once', 'recurring', 'event', 'notFollowed']).optional()
 })
 
 const tags = ['campaigns']
@@ -110,24 +113,33 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
   )
 
   const verbs = {
-    activate: (id: string, ifMatch?: string) => campaigns.activate(id, ifMatch),
     pause: (id: string, ifMatch?: string) => campaigns.pause(id, null, ifMatch),
-    resume: (id: string, ifMatch?: string) => campaigns.resume(id, ifMatch),
     cancel: (id: string, ifMatch?: string) => campaigns.cancel(id, ifMatch)
   }
+  const going = { activate: campaigns.activate, resume: campaigns.resume }
   // Whoever may edit may stop; what makes messages go out, or never go, is for operators.
   const decide = app.requireCaller({ scope: 'campaigns:write', role: 'operator' })
   for (const [name, verb] of Object.entries(verbs)) {
     const onRequest = name === 'pause' ? write : decide
     app.post(`/v1/campaigns/:id/${name}`, { onRequest, schema: { ...one, headers } }, async (request, reply) => {
       await mine(request.caller, request.params.id)
-      const moved = await verb(request.params.id, request.headers['if-match'])
-      request.log.info(
-        { campaignId: moved._id, state: moved.state, by: callerName(request.caller) },
-        `campaign: ${name}`
-      )
-      return reply.header('etag', etagOf(moved.rev)).send(campaignView(moved))
+      return tell(request, reply, name, await verb(request.params.id, request.headers['if-match']))
     })
+  }
+  for (const [name, verb] of Object.entries(going)) {
+    const schema = { ...one, headers, body: Activation.nullish() }
+    app.post(`/v1/campaigns/:id/${name}`, { onRequest: decide, schema }, async (request, reply) => {
+      await mine(request.caller, request.params.id)
+      const override = overrideOf(request.caller, request.body?.override?.reason)
+      request.auditNote = override?.reason ?? null
+      return tell(request, reply, name, await verb(request.params.id, request.headers['if-match'], override))
+    })
+  }
+
+  function tell(request: FastifyRequest, reply: FastifyReply, name: string, moved: CampaignRow) {
+    request.log.info({ campaignId: moved._id, state: moved.state, by: callerName(request.caller) }, `campaign: ${name}`)
+    void reply.header('etag', etagOf(moved.rev))
+    return campaignView(moved)
   }
 
   /** A campaign of an account the caller may use; another's does not exist for it. */
@@ -136,6 +148,15 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
     mayKnow(caller, found.accountId, 'campaign')
     return found
   }
+}
+
+/** Only an owner answers for what nobody tried. @throws NotAllowed */
+function overrideOf(caller: Caller, reason: string | undefined): Override | undefined {
+  if (reason === undefined) return undefined
+  if (caller.kind !== 'operator' || caller.role !== 'owner') {
+    throw new NotAllowed('only an owner may override the test ladder', { facts: { role: 'owner' } })
+  }
+  return { by: caller.id, reason }
 }
 
 const callerName = (caller: Caller) => (caller.kind === 'phone' ? 'phone' : `${caller.kind}:${caller.id}`)

@@ -39,7 +39,8 @@ const AuditView = z.object({
   target: z.record(z.string(), z.string()),
   status: z.int(),
   address: z.string(),
-  requestId: z.string()
+  requestId: z.string(),
+  note: z.string().optional()
 })
 
 /** Set-up, login, operators, API keys, the audit log. */

@@ -15,6 +15,15 @@ export type AuditRow = {
   status: number
   address: string
   requestId: string
+  /** What the caller gave as the reason; only where one is asked for. */
+  note?: string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Put into the audit log with this request. */
+    auditNote: string | null
+  }
 }
 
 const LIFE_SECONDS = 400 * 86_400
@@ -23,6 +32,7 @@ const LIFE_SECONDS = 400 * 86_400
 export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(
   async (app: FastifyInstance, { db, clock }) => {
     const rows = () => auditRows(db)
+    app.decorateRequest('auditNote', null)
     app.addHook('onReady', async () => {
       await rows().createIndexes([
         { key: { at: -1, _id: -1 } }, // the log, newest first
@@ -42,7 +52,8 @@ export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(
         target: { ...(request.params as Record<string, string>) },
         status: reply.statusCode,
         address: request.ip,
-        requestId: request.id
+        requestId: request.id,
+        ...(request.auditNote !== null && { note: request.auditNote })
       }
       await rows()
         .insertOne(row)

@@ -14,6 +14,8 @@ const DAILY: Trigger = {
   times: ['10:00', '18:00']
 }
 const at = (text: string) => new Date(`2026-03-${text}:00Z`)
+/** For `t.match`, which compares no two Dates. */
+const iso = (text: string) => at(text).toISOString()
 
 t.test('a recurring campaign', async (t) => {
   t.test('sends at each of its times, each person once a run, and ends with its last', async (t) => {
@@ -22,11 +24,11 @@ t.test('a recurring campaign', async (t) => {
     const { campaigns, clock, id, rows, messages } = arrangement
     t.match(await campaigns.check(id), {
       ready: true,
-      nextRuns: [at('02T02:00'), at('02T10:00'), at('03T02:00')],
+      nextRuns: [iso('02T02:00'), iso('02T10:00'), iso('03T02:00')],
       forecast: { matched: 3 }
     })
     await campaigns.activate(id)
-    t.match(await campaigns.get(id), { state: 'online', nextAt: at('02T02:00'), runId: null })
+    t.match(await campaigns.get(id), { state: 'online', nextAt: iso('02T02:00'), runId: null })
     for (const [time, runs] of [
       ['02T01:59', 0],
       ['02T02:00', 1],
@@ -70,7 +72,7 @@ t.test('a recurring campaign', async (t) => {
       ]
     )
     t.equal((await rows()).length, 2)
-    t.match(await campaigns.get(id), { state: 'online', nextAt: at('05T02:00') })
+    t.match(await campaigns.get(id), { state: 'online', nextAt: iso('05T02:00') })
   })
 
   t.test('misses a run that nobody was there for in time, and stays online', async (t) => {
@@ -78,9 +80,9 @@ t.test('a recurring campaign', async (t) => {
     await campaigns.activate(id)
     clock.set(at('02T02:02'))
     await campaigns.tick()
-    t.match(await messages.runs.ofCampaign(id), [{ state: 'missed', instant: at('02T02:00') }])
+    t.match(await messages.runs.ofCampaign(id), [{ state: 'missed', instant: iso('02T02:00') }])
     t.same(await rows(), [])
-    t.match(await campaigns.get(id), { state: 'online', nextAt: at('02T10:00') })
+    t.match(await campaigns.get(id), { state: 'online', nextAt: iso('02T10:00') })
   })
 
   t.test('does not call a run missed that another scheduler has started', async (t) => {
@@ -118,11 +120,11 @@ t.test('a recurring campaign', async (t) => {
     await campaigns.tick()
     await campaigns.patch(id, { trigger: { ...DAILY, times: ['19:00'] } as Trigger })
     await campaigns.resume(id)
-    t.match(await campaigns.get(id), { state: 'online', nextAt: at('02T11:00') })
+    t.match(await campaigns.get(id), { state: 'online', nextAt: iso('02T11:00') })
     t.same(await messages.runs.ofCampaign(id), [])
     clock.set(at('02T11:00'))
     await campaigns.tick()
-    t.match(await messages.runs.ofCampaign(id), [{ instant: at('02T11:00'), state: 'sending' }])
+    t.match(await messages.runs.ofCampaign(id), [{ instant: iso('02T11:00'), state: 'sending' }])
   })
 
   t.test('takes the audience of each time anew', async (t) => {
