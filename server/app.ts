@@ -10,6 +10,8 @@ import { audienceRoutes } from './audiences/routes.js'
 import { createCallbacks } from './callbacks/callbacks.js'
 import { callbackRoutes } from './callbacks/routes.js'
 import { createCampaigns } from './campaigns/campaigns.js'
+import { createRehearsals } from './campaigns/rehearsals.js'
+import { rehearsalRoutes } from './campaigns/rehearsal-routes.js'
 import { campaignRoutes } from './campaigns/routes.js'
 import { createCapture } from './capture/capture.js'
 import { captureRoutes } from './capture/routes.js'
@@ -24,14 +26,21 @@ import { createDirect } from './messages/direct.js'
 import { messageJobs } from './messages/jobs.js'
 import { createMessages } from './messages/messages.js'
 import { messageRoutes } from './messages/routes.js'
+import { createOpens } from './opens/opens.js'
+import { openRoutes } from './opens/routes.js'
 import { createOperations } from './operations/operations.js'
 import { operationRoutes } from './operations/routes.js'
 import { createApiKeys } from './operators/api-keys.js'
 import { createOperators } from './operators/operators.js'
 import type { PasswordCost } from './operators/passwords.js'
 import { operatorRoutes } from './operators/routes.js'
+import { createImports } from './people/import/imports.js'
+import { importRoutes } from './people/import/routes.js'
+import { historyRoutes } from './people/history-routes.js'
 import { createPeople } from './people/people.js'
 import { peopleRoutes } from './people/routes.js'
+import { createTimeline } from './people/timeline.js'
+import { createWhyNot } from './people/why-not.js'
 import { auditPlugin } from './platform/audit.js'
 import { authPlugin } from './platform/auth.js'
 import type { Clock } from './platform/clock.js'
@@ -53,6 +62,8 @@ import { createSenders, SENDERS } from './senders/senders.js'
 import { createRenderer } from './templates/content.js'
 import { templateRoutes } from './templates/routes.js'
 import { createTemplates } from './templates/templates.js'
+import { createTesters } from './testers/testers.js'
+import { testerRoutes } from './testers/routes.js'
 import { triggerJobs } from './triggers/jobs.js'
 import { waitRoutes } from './triggers/routes.js'
 import { createTriggers } from './triggers/triggers.js'
@@ -80,6 +91,8 @@ export type AppParts = {
   lockLifetimeMs?: number
   /** Does it answer the API? Otherwise only /healthz and /readyz. */
   serves: boolean
+  /** The largest file of people taken, in bytes; 256 MiB when not said. */
+  importMaxBytes?: number
   /** Where requests to WeChat go instead of a pool of our own; a double in tests. */
   dispatcher?: Dispatcher
   /** More that must be right before /readyz says so. */
@@ -169,13 +182,33 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     people,
     credentials,
     senders,
-    tokens: tokenCentre
+    tokens: tokenCentre,
+    publicUrl: config.publicUrl
   })
+  const opens = createOpens({ clock, accounts, messages })
+  const testers = createTesters({ db, clock, sealer, people })
   const renderer = createRenderer()
   const direct = createDirect({ clock, sealer, accounts, people, templates, credentials, messages, renderer })
   const events = createEvents({ db, clock, log, jobs, people })
   const audiences = createAudiences({ db, clock, people, events, credentials, templates })
+  const { lists } = audiences
+  const maxBytes = parts.importMaxBytes
+  const imports = createImports({ db, clock, log, sealer, jobs, operations, accounts, people, lists, maxBytes })
   const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
+  const rehearsals = createRehearsals({
+    db,
+    clock,
+    jobs,
+    accounts,
+    people,
+    templates,
+    credentials,
+    messages,
+    audiences,
+    campaigns,
+    testers,
+    operations
+  })
   const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
   // One after another, each by what stands then: an older piece of news must not stop what a newer one let go on.
   let told: Promise<void> = Promise.resolve()
@@ -212,9 +245,10 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     credentials,
     platformKeys: platforms.keys,
     grantTypeOf: templates.grantTypeOf,
-    learnLater: followers.learnLater
+    learnLater: followers.learnLater,
+    said: testers.said
   })
-  const capture = createCapture({ clock, accounts, people, credentials, events, messages, tokens, logIn })
+  const capture = createCapture({ clock, accounts, people, credentials, events, opens, testers, tokens, logIn })
 
   return {
     jobs,
@@ -233,10 +267,14 @@ async function buildRooms(parts: AppParts, http: FastifyInstance) {
     templates,
     credentials,
     messages,
+    opens,
+    testers,
     direct,
     events,
     audiences,
+    imports,
     campaigns,
+    rehearsals,
     triggers,
     receipts,
     followers,
@@ -268,9 +306,13 @@ export async function buildApp(parts: AppParts) {
     async start(): Promise<void> {
       // Side by side: each makes its own indexes, and a fresh store should be ready in a blink.
       const { operations, accounts, people, templates, credentials, messages } = rooms
-      const { platforms, events, audiences, campaigns, triggers, receipts } = rooms
+      const { platforms, testers, events, audiences, imports, campaigns, triggers, receipts, followers } = rooms
       const upstream = [operators, apiKeys, operations, accounts, platforms, people, templates, credentials, messages]
-      await Promise.all([...upstream, events, audiences, campaigns, triggers, receipts].map((room) => room.ready()))
+      await Promise.all(
+        [...upstream, testers, events, audiences, imports, campaigns, triggers, receipts, followers].map((room) =>
+          room.ready()
+        )
+      )
       if (parts.works) {
         await messageJobs({ jobs, messages, accounts })
         await receiptJobs({ jobs, receipts })
@@ -326,6 +368,9 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
     cleared: rooms.messages.budget.cleared
   })
   await app.register(peopleRoutes, { people, accounts })
+  const history = { timeline: createTimeline({ clock, ...rooms }), whyNot: createWhyNot({ db, clock, ...rooms }) }
+  await app.register(historyRoutes, { people, accounts, campaigns, ...history })
+  await app.register(importRoutes, { imports: rooms.imports, accounts, operations })
   await app.register(templateRoutes, { templates, accounts, operations, people })
   await app.register(captureRoutes, { capture, accounts })
   await app.register(credentialRoutes, {
@@ -335,9 +380,12 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
     keepFor: capture.keepFor
   })
   await app.register(messageRoutes, { messages, direct, accounts })
+  await app.register(openRoutes, { opens: rooms.opens })
+  await app.register(testerRoutes, { testers: rooms.testers, accounts })
   await app.register(eventRoutes, { events, people, accounts })
   await app.register(audienceRoutes, { audiences, accounts })
   await app.register(campaignRoutes, { campaigns, accounts })
+  await app.register(rehearsalRoutes, { rehearsals: rooms.rehearsals, campaigns, operations })
   await app.register(waitRoutes, { triggers: rooms.triggers, campaigns })
   await app.register(followerRoutes, { followers, accounts, operations })
   await app.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })

@@ -51,6 +51,8 @@ export const AudienceView = z.object({
   name: z.string(),
   rule: Rule.nullable(),
   personIds: z.array(z.string()).nullable(),
+  /** How many people imports put into a fixed list, besides `personIds`. */
+  imported: z.int(),
   createdAt: Instant,
   updatedAt: Instant
 })

@@ -81,3 +81,32 @@ export const OptOutView = z.object({
   createdAt: Instant
 })
 export type OptOutView = z.infer<typeof OptOutView>
+
+/** Why a row of an imported file was left out: its place as a spreadsheet counts, the field, and the rule it breaks. */
+export const ImportFault = z.object({ row: z.int(), field: z.string(), rule: z.string(), message: z.string() })
+export type ImportFault = z.infer<typeof ImportFault>
+
+/** The result of an import's operation. `faults` holds the first of the failed rows. */
+export const ImportResult = z.object({
+  rows: z.int(),
+  created: z.int(),
+  changed: z.int(),
+  unchanged: z.int(),
+  failed: z.int(),
+  /** Who came into the list, of an import into one. */
+  joined: z.int(),
+  faults: z.array(ImportFault)
+})
+export type ImportResult = z.infer<typeof ImportResult>
+
+/** Somebody nothing can be sent to: they refused the account (blocked) or left it (unfollowed). The id is the recipient's. */
+export const SuppressionView = z.object({
+  id: z.string(),
+  accountId: z.string(),
+  personId: z.string(),
+  reason: z.enum(['blocked', 'unfollowed']),
+  since: Instant,
+  /** Only for callers with the scope recipients:identify. */
+  openId: z.string().optional()
+})
+export type SuppressionView = z.infer<typeof SuppressionView>

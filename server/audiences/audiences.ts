@@ -13,13 +13,14 @@ import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { newId } from '../platform/ids.js'
 import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
+import { createLists } from './lists.js'
 import { createMembership, currentPersons, readBatch, type Batch, type Reach } from './members.js'
 import { audienceModel, type AudienceRow } from './model.js'
 import { createReach } from './reach.js'
 import { compileRule } from './rule.js'
 
 /** Whom an audience holds: a rule, or a fixed list. What a run keeps of it. */
-export type AudienceSource = { rule: Rule } | { personIds: string[] }
+export type AudienceSource = { rule: Rule } | { personIds: string[]; listId?: string }
 
 /** A campaign that is not over and sends to an audience. */
 export type AudienceUse = { campaignId: string; name: string; state: string; accountId: string }
@@ -52,7 +53,9 @@ export function createAudiences({
   const persons = people.models.people
   const uses: ((audienceId: string) => Promise<AudienceUse[]>)[] = []
   const reachOf = createReach({ clock, people, credentials, templates })
+  const lists = createLists({ db, clock, audiences: rows })
   people.onErase(async ({ personIds }) => {
+    await lists.erase(personIds)
     await rows.updateMany({ personIds: { $in: personIds } }, { $pull: { personIds: { $in: personIds } } })
   })
 
@@ -63,6 +66,10 @@ export function createAudiences({
     const found = await rows.findOne({ _id: id })
     if (found === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
     return found
+  }
+
+  async function view({ _id, listId, ...row }: AudienceRow): Promise<z.infer<typeof AudienceView>> {
+    return { id: _id, ...row, imported: listId == null ? 0 : await lists.count(listId) }
   }
 
   /** Of these persons (already known to meet the rule's filter), those who meet the rest. */
@@ -84,10 +91,13 @@ export function createAudiences({
     }: { after: string | null; limit?: number; createdBefore?: Date | null }
   ): Promise<{ personIds: string[]; next: string | null }> {
     if ('personIds' in source) {
-      const ids = [...new Set(source.personIds)].sort().filter((id) => after === null || id > after)
+      const posted = source.personIds.filter((id) => after === null || id > after)
+      const { listId } = source
+      const imported = listId === undefined ? [] : await lists.page(listId, after, limit + 1, createdBefore)
+      const ids = [...new Set([...posted, ...imported])].sort()
       const part = ids.slice(0, limit)
-      const found = part.length === 0 ? new Map() : await currentPersons(persons, part)
-      return { personIds: [...found.keys()], next: ids.length > limit ? part.at(-1)! : null }
+      const found = part.length === 0 ? new Map<string, string[]>() : await currentPersons(persons, part)
+      return { personIds: await oncePerList(source, found, part), next: ids.length > limit ? part.at(-1)! : null }
     }
     const { filter } = compileRule(source.rule)
     const batch = await readBatch(persons, filter, { after, limit, createdBefore })
@@ -95,11 +105,33 @@ export function createAudiences({
     return { personIds: await narrowed(source, account, batch), next }
   }
 
+  /** Those of these ids a fixed list holds as they are. */
+  async function listedOf(source: { personIds: string[]; listId?: string }, ids: string[]): Promise<Set<string>> {
+    const listed = source.listId === undefined ? new Set<string>() : await lists.holds(source.listId, ids)
+    const posted = new Set(source.personIds)
+    for (const id of ids) if (posted.has(id)) listed.add(id)
+    return listed
+  }
+
+  /** A list may hold several ids of one person, far apart: the person belongs to the first of them. */
+  async function oncePerList(
+    source: { personIds: string[]; listId?: string },
+    found: Batch,
+    part: string[]
+  ): Promise<string[]> {
+    const merged = [...found].filter(([, was]) => was.length > 0)
+    const listed = merged.length === 0 ? new Set<string>() : await listedOf(source, merged.flat(2))
+    const here = new Set(part)
+    const first = (ids: string[]) => ids.filter((id) => listed.has(id)).sort()[0]
+    return [...found].flatMap(([id, was]) => (was.length === 0 || here.has(first([id, ...was])!) ? [id] : []))
+  }
+
   async function among(source: AudienceSource, account: Account, personIds: string[]): Promise<Set<string>> {
     if (personIds.length === 0) return new Set()
     if ('personIds' in source) {
-      const listed = await currentPersons(persons, source.personIds)
-      return new Set(personIds.filter((id) => listed.has(id)))
+      const found = await currentPersons(persons, personIds)
+      const listed = await listedOf(source, [...found].flat(2))
+      return new Set([...found].filter(([id, was]) => [id, ...was].some((each) => listed.has(each))).map(([id]) => id))
     }
     const { filter } = compileRule(source.rule)
     const batch: Batch = new Map()
@@ -134,10 +166,14 @@ export function createAudiences({
     /** Makes the indexes. */
     async ready(): Promise<void> {
       await model.createIndexes()
+      await lists.ready()
     },
 
+    /** Putting people into a fixed list, however many. */
+    lists: { fill: lists.fill, join: lists.join },
+
     /** @throws NotFound */
-    get: async (id: string) => audienceView(await row(id)),
+    get: async (id: string) => view(await row(id)),
 
     /** What a run keeps: later changes of the audience are not its business. @throws NotFound */
     async sourceOf(id: string): Promise<AudienceSource> {
@@ -148,7 +184,7 @@ export function createAudiences({
       listPage(
         rows,
         { filter: {}, query, sortable: ['createdAt', 'name', 'updatedAt'], defaultSort: '-createdAt' },
-        audienceView
+        view
       ),
 
     /** @throws InvalidInput when the rule cannot be compiled, or not exactly one of rule and personIds is given */
@@ -156,16 +192,18 @@ export function createAudiences({
       const now = clock.now()
       const made: AudienceRow = { _id: newId(), name: wanted.name, ...bodyOf(wanted), createdAt: now, updatedAt: now }
       await rows.insertOne(made)
-      return audienceView(made)
+      return view(made)
     },
 
     /** Giving a rule replaces a list, and the other way round. @throws NotFound, InvalidInput */
     async patch(id: string, wanted: z.infer<typeof AudiencePatch>) {
       const body = wanted.rule === undefined && wanted.personIds === undefined ? {} : bodyOf(wanted)
       const set = { ...(wanted.name !== undefined && { name: wanted.name }), ...body, updatedAt: clock.now() }
-      const changed = await rows.findOneAndUpdate({ _id: id }, { $set: set }, { returnDocument: 'after' })
-      if (changed === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
-      return audienceView(changed)
+      const seen = await rows.findOneAndUpdate({ _id: id }, { $set: set }, { returnDocument: 'before' })
+      if (seen === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+      const changed = { ...seen, ...set }
+      if (seen.listId != null && changed.listId == null) await lists.forget(seen.listId)
+      return view(changed)
     },
 
     /** Registers who knows what an audience is used for. To be called while the rooms are built. */
@@ -179,8 +217,9 @@ export function createAudiences({
       await row(id)
       const using = (await Promise.all(uses.map((asked) => asked(id)))).flat()
       if (using.length > 0) throw inUse(using.filter(({ accountId }) => accountIds?.includes(accountId) ?? true))
-      const { deletedCount } = await rows.deleteOne({ _id: id })
-      if (deletedCount === 0) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+      const gone = await rows.findOneAndDelete({ _id: id })
+      if (gone === null) throw new NotFound('no such audience', { code: 'audiences.not-found' })
+      if (gone.listId != null) await lists.forget(gone.listId)
     },
 
     /**
@@ -237,11 +276,15 @@ function inUse(using: AudienceUse[]): Conflict {
   })
 }
 
-export function sourceOf(audience: Pick<AudienceRow, 'rule' | 'personIds'>): AudienceSource {
-  return audience.rule !== null ? { rule: audience.rule } : { personIds: audience.personIds ?? [] }
+export function sourceOf({
+  rule,
+  personIds,
+  listId
+}: Pick<AudienceRow, 'rule' | 'personIds' | 'listId'>): AudienceSource {
+  return rule !== null ? { rule } : { personIds: personIds ?? [], ...(listId != null && { listId }) }
 }
 
-function bodyOf(wanted: { rule?: Rule; personIds?: string[] }): Pick<AudienceRow, 'rule' | 'personIds'> {
+function bodyOf(wanted: { rule?: Rule; personIds?: string[] }): Pick<AudienceRow, 'rule' | 'personIds' | 'listId'> {
   if ((wanted.rule === undefined) === (wanted.personIds === undefined)) {
     const message = 'give a rule or personIds, one of the two'
     throw new InvalidInput(message, { errors: [{ pointer: '/rule', code: 'audience.ruleOrList', message }] })
@@ -253,11 +296,7 @@ function bodyOf(wanted: { rule?: Rule; personIds?: string[] }): Pick<AudienceRow
       errors: [{ pointer: `/personIds/${tooLong}`, code: 'audience.idTooLong', message }]
     })
   }
-  if (wanted.rule === undefined) return { rule: null, personIds: [...new Set(wanted.personIds)] }
+  if (wanted.rule === undefined) return { rule: null, personIds: [...new Set(wanted.personIds)], listId: null }
   compileRule(wanted.rule)
-  return { rule: wanted.rule, personIds: null }
-}
-
-function audienceView({ _id, ...row }: AudienceRow): z.infer<typeof AudienceView> {
-  return { id: _id, ...row }
+  return { rule: wanted.rule, personIds: null, listId: null }
 }

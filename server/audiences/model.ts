@@ -7,6 +7,8 @@ export type AudienceRow = {
   name: string
   rule: Rule | null
   personIds: string[] | null
+  /** The filling of a fixed list that imports added to; null (or absent): none did. */
+  listId?: string | null
   createdAt: Date
   updatedAt: Date
 }
@@ -17,6 +19,7 @@ const schema = new Schema(
     name: { type: String, required: true },
     rule: { type: Object, default: null },
     personIds: { type: [String], default: null },
+    listId: { type: String, default: null },
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true }
   },

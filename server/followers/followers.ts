@@ -14,6 +14,7 @@ import type { Source } from '../../shared/credential.js'
 import type { WechatApi } from '../wechat/api.js'
 import type { FollowerInfo } from '../wechat/shapes.js'
 import { expectOk } from '../wechat/expect-ok.js'
+import { createFollowerTags, type TagPlace } from './tags.js'
 
 /** One reading of an account's follower list, as far as it has come. */
 type SyncRow = {
@@ -28,8 +29,14 @@ type SyncRow = {
   cursor: string | null
   done: number
   joined: number
+  /** The list is through; what is left are the tags. */
+  listed: boolean
   /** Ask WeChat about everyone, not only about those we had not met. */
   full: boolean
+  /** Bring WeChat's tags too, once the list is through. */
+  tags: boolean
+  /** How far the tags are; the openid is sealed. */
+  tagPlace: TagPlace | null
 }
 
 /** Keeps a right that came with following; credentials' `mint`. Repeatable by `key`. */
@@ -75,7 +82,10 @@ const schema = new Schema(
     cursor: String,
     done: Number,
     joined: Number,
-    full: Boolean
+    listed: Boolean,
+    full: Boolean,
+    tags: Boolean,
+    tagPlace: Object
   },
   { collection: 'followerSyncs', autoIndex: false, versionKey: false }
 )
@@ -98,6 +108,7 @@ export function createFollowers(parts: FollowerParts) {
   const { db, clock, log, sealer, accounts, people, wechat, jobs, operations, mint } = parts
   const model = db.model('FollowerSync', schema)
   const rows = model.collection as unknown as Collection<SyncRow>
+  const followerTags = createFollowerTags(parts)
 
   jobs.define('followers.sync', async ({ data, signal }) => carryOn(data.accountId, data.operationId, signal))
   jobs.define('followers.learn', async ({ data }) => learn(data.accountId, data.recipientIds), { concurrency: 2 })
@@ -118,13 +129,15 @@ export function createFollowers(parts: FollowerParts) {
         const row = await rows.findOne(mine)
         if (row === null) return // finished, or replaced by a newer one
         if (signal.aborted) throw new Error('stopping')
+        if (row.listed) break
         const last = await page(account, row, operation)
-        if (last) break
+        if (last) await rows.updateOne(mine, { $set: { listed: true } })
       }
       const row = await rows.findOne(mine)
       if (row === null) return
       const gone = await people.unseenFollowers(account.id, row.startedAt)
-      await operation.done({ followers: row.done, joined: row.joined, gone })
+      const tagged = row.tags ? await bringTags(account, row) : {}
+      await operation.done({ followers: row.done, joined: row.joined, gone, ...tagged })
       await rows.updateOne(mine, { $set: { state: 'done', touchedAt: clock.now() } })
       log.info({ accountId, followers: row.done, joined: row.joined, gone }, 'followers were brought over')
     } catch (error) {
@@ -133,6 +146,25 @@ export function createFollowers(parts: FollowerParts) {
       if (!hopeless) throw error
       await operation.failed(error)
       await rows.updateOne(mine, { $set: { state: 'failed', touchedAt: clock.now() } })
+    }
+  }
+
+  /** Goes on where the tags stand. An account that may not read tags has its followers all the same. */
+  async function bringTags(account: Account, row: SyncRow): Promise<object> {
+    const { tagPlace, startedAt } = row
+    const from = tagPlace && { ...tagPlace, openId: tagPlace.openId && sealer.open(tagPlace.openId) }
+    try {
+      return await followerTags.bring(account, startedAt, from, async ({ tagId, openId }) => {
+        const tagPlace = { tagId, openId: openId && sealer.seal(openId) }
+        await rows.updateOne(
+          { _id: account.id, operationId: row.operationId },
+          { $set: { tagPlace, touchedAt: clock.now() } }
+        )
+      })
+    } catch (error) {
+      if (!(error instanceof AppError) || isWorthRetrying(error)) throw error
+      log.warn({ err: error, accountId: account.id }, 'the tags of followers could not be read')
+      return { tags: null, tagsProblem: error.message }
     }
   }
 
@@ -223,13 +255,18 @@ export function createFollowers(parts: FollowerParts) {
     /** Builds the indexes. */
     ready: async (): Promise<void> => {
       await model.createIndexes()
+      await followerTags.ready()
     },
 
     /**
      * Begins to bring over all followers; one under way is joined instead. With `full` WeChat is asked about those we
-     * know as well (unionids that came later). @throws InvalidInput on a mini-program
+     * know as well (unionids that came later); with `tags` their tags at WeChat become tags of theirs here.
+     * @throws InvalidInput on a mini-program
      */
-    async startSync(idOrAppId: string, { full = false } = {}): Promise<{ operationId: string; location: string }> {
+    async startSync(
+      idOrAppId: string,
+      { full = false, tags = true } = {}
+    ): Promise<{ operationId: string; location: string }> {
       const account = await serviceAccount(idOrAppId)
       const seen = await rows.findOne({ _id: account.id })
       const now = clock.now()
@@ -245,7 +282,10 @@ export function createFollowers(parts: FollowerParts) {
         cursor: null,
         done: 0,
         joined: 0,
-        full
+        listed: false,
+        full,
+        tags,
+        tagPlace: null
       }
       if (!(await begin(account.id, seen, fresh))) {
         const winner = await rows.findOne({ _id: account.id })

@@ -55,6 +55,9 @@ export type RecipientRow = {
   createdAt: Date
 }
 
+/** Recipients whose reach was ever told: the others are all `ok`. */
+export const HEARD_OF = { reachAt: { $gt: new Date(0) } }
+
 /** Whose is this unionid or externalId? `_id` is the keyed hash of it, so one key never names two persons. */
 export type IdentityRow = { _id: string; kind: 'union' | 'external'; personId: string; createdAt: Date }
 
@@ -108,6 +111,7 @@ const recipient = new Schema(
 )
 recipient.index({ personId: 1, accountId: 1 }) // who is this person to that account?
 recipient.index({ accountId: 1, follower: 1, followerAt: 1 }) // follower sync: whom did it not see?
+recipient.index({ reachAt: 1, _id: 1 }, { partialFilterExpression: HEARD_OF }) // suppressions: the latest first
 
 // Apart from people, since a sharded cluster keeps no unique index beside the shard key.
 const identity = new Schema(

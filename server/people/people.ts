@@ -2,16 +2,18 @@ import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
-import { newId } from '../platform/ids.js'
 import type { Identify, To } from '../../shared/person.js'
-import { fieldUpdate, isFieldName } from './fields.js'
+import { createIdentify } from './identify.js'
 import { createKeys } from './keys.js'
 import { createMerger } from './merge.js'
-import { LIVE_PERSON, peopleModels, type Attribute, type PersonRow, type RecipientRow, type Tag } from './model.js'
+import { peopleModels, type Attribute, type PersonRow, type RecipientRow, type Tag } from './model.js'
 import { createOptOuts } from './opt-outs.js'
+import { createReachability } from './reach.js'
 import { createRecipients, recipientView, type Met, type Recipient } from './recipients.js'
+import { createFieldWriter, type FieldsPatch } from './write-fields.js'
 
 export type { Met, Recipient } from './recipients.js'
+export type { FieldsPatch } from './write-fields.js'
 
 /** A person as other rooms see them. `was`: the ids of persons who turned out to be this one. */
 export type Person = {
@@ -27,22 +29,18 @@ export type Person = {
   createdAt: Date
 }
 
-/** Attributes and tags to set; null takes one away. */
-export type FieldsPatch = { attributes?: Record<string, Attribute | null>; tags?: Record<string, Tag | null> }
-
-const FIELDS_AT_ONCE = 200
-const TRIES = 50
-
 /**
  * People, and who they are to each account. openids and unionids are sealed at the door and found by keyed hash; ids of
  * persons who were merged stay good everywhere.
  */
 export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clock; sealer: Sealer }) {
   const models = peopleModels(db)
-  const { people, recipients } = models
+  const { recipients } = models
   const merger = createMerger({ models, clock })
   const keys = createKeys({ models, clock, sealer, merger })
   const meeting = createRecipients({ models, clock, sealer, merger, keys })
+  const fields = createFieldWriter({ models, clock, merger })
+  const identifying = createIdentify({ models, sealer, merger, keys, meeting, fields })
 
   async function rowsOf(ids: Iterable<string>): Promise<Map<string, RecipientRow>> {
     const rows = await recipients.find({ _id: { $in: [...new Set(ids)] } }).toArray()
@@ -74,32 +72,6 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
     if (to.unionId !== undefined) return keys.holderOf(keys.unionHash(to.unionId))
     if (to.externalId !== undefined) return keys.holderOf(keys.externalHash(to.externalId))
     return null
-  }
-
-  /** Writes fields to whoever `id` leads to. @returns null when nobody */
-  async function writeFields(
-    id: string,
-    patch: FieldsPatch,
-    extra: Record<string, unknown> = {}
-  ): Promise<PersonRow | null> {
-    checkNames(patch)
-    for (let tries = 0; tries < TRIES; tries++) {
-      const row = await merger.root(id)
-      if (row === null) return null
-      const now = clock.now()
-      const { set, unset } = fieldUpdate(patch, now)
-      const after = await people.findOneAndUpdate(
-        { _id: row._id, ...LIVE_PERSON },
-        {
-          $set: { ...set, ...extra, updatedAt: now },
-          ...(Object.keys(unset).length > 0 && { $unset: unset }),
-          $inc: { rev: 1 }
-        },
-        { returnDocument: 'after' }
-      )
-      if (after !== null) return after
-    }
-    throw new Error('a person kept changing while being written')
   }
 
   return {
@@ -150,24 +122,6 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
         }
       }
       return rows.map((row) => ({ ...recipientView(row), follower: row.follower || at !== undefined }))
-    },
-
-    /** Of an account's followers those nobody saw since `since` follow it no more. @returns how many */
-    async unseenFollowers(accountId: string, since: Date): Promise<number> {
-      const gone = { accountId, follower: true, followerAt: { $lt: since } }
-      const ids = (await recipients.find(gone, { projection: { _id: 1 } }).toArray()).map((row) => row._id)
-      for (let from = 0; from < ids.length; from += 1000) {
-        const part = { $in: ids.slice(from, from + 1000) }
-        await recipients.updateMany(
-          { _id: part, reachAt: { $lt: since }, reach: 'ok' },
-          { $set: { reach: 'unfollowed', reachAt: since } }
-        )
-        await recipients.updateMany(
-          { _id: part, followerAt: { $lt: since } },
-          { $set: { follower: false, followerAt: since } }
-        )
-      }
-      return ids.length
     },
 
     /** Whom a caller means. An openid is taken at the caller's word and made known; the other ids only find. */
@@ -253,27 +207,7 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
       return out
     },
 
-    /** What is known of reaching someone, as of `at`; older news changes nothing. */
-    async setReach(recipientId: string, reach: Recipient['reach'], at: Date): Promise<void> {
-      await recipients.updateOne({ _id: recipientId, reachAt: { $lt: at } }, { $set: { reach, reachAt: at } })
-    },
-
-    /** Someone followed or unfollowed a service account at `at`; older news changes nothing. */
-    async follow(recipientId: string, follower: boolean, at: Date): Promise<void> {
-      const reach = follower ? 'ok' : 'unfollowed'
-      await recipients.updateOne({ _id: recipientId, reachAt: { $lt: at } }, { $set: { reach, reachAt: at } })
-      const known = { follower, followerAt: at, ...(follower && { followedAt: at }) }
-      await recipients.updateOne({ _id: recipientId, followerAt: { $lt: at } }, { $set: known })
-    },
-
-    /** Someone did something towards the account at `at`: they can be reached, and that is remembered. */
-    async interacted(recipientId: string, at: Date): Promise<void> {
-      await recipients.updateOne(
-        { _id: recipientId, reachAt: { $lt: at }, reach: 'blocked' },
-        { $set: { reach: 'ok', reachAt: at } }
-      )
-      await recipients.updateOne({ _id: recipientId }, { $max: { lastInteractionAt: at } })
-    },
+    ...createReachability({ models, clock }),
 
     ...createOptOuts({ models, clock, merger }),
 
@@ -283,40 +217,21 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
      * @throws InvalidInput without any id, with an openId but no accountId, or with a name no field can have
      */
     async identify(body: Identify): Promise<Person> {
-      checkNames(body)
-      if (body.openId !== undefined && body.accountId === undefined) {
-        throw invalid('/accountId', 'people.account-needed', 'an openId needs its accountId')
-      }
-      if (body.openId === undefined && body.unionId === undefined && body.externalId === undefined) {
-        throw invalid('', 'people.no-id', 'give at least one of externalId, unionId, openId')
-      }
-      for (let tries = 0; tries < TRIES; tries++) {
-        let id: string | null = null
-        if (body.openId !== undefined) {
-          const [row] = await meeting.meet(body.accountId!, [{ openId: body.openId, unionId: body.unionId }])
-          id = row!.personId
-        }
-        const named: [key: string, kind: 'union' | 'external'][] = []
-        if (body.unionId !== undefined) named.push([keys.unionHash(body.unionId), 'union'])
-        if (body.externalId !== undefined) named.push([keys.externalHash(body.externalId), 'external'])
-        // whoever is known by one of the keys takes the others: no person is made only to be merged
-        for (const [key] of named) id ??= (await keys.holderOf(key))?._id ?? null
-        for (const [key, kind] of named) {
-          const owner: PersonRow = await keys.ownerOf(key, kind, id ?? newId())
-          id = id === null ? owner._id : ((await merger.unite(id, owner._id))?._id ?? owner._id)
-        }
-        const extra: Record<string, unknown> = {}
-        if (body.externalId !== undefined) extra.externalId = body.externalId
-        if (body.unionId !== undefined) extra.sealedUnionId = sealer.seal(body.unionId)
-        const row = await writeFields(id!, body, extra)
-        if (row !== null) return personView(row)
-      }
-      throw new Error('a person kept changing while being identified')
+      return personView(await identifying.identify(body))
+    },
+
+    /** identify of many; see there. Persons only other accounts than `allowed` know are left alone (null). */
+    identifyAll: (bodies: Identify[], allowed: string[] | null) =>
+      identifying.identifyAll(bodies, (person) => knows(allowed, person)),
+
+    /** Tags each of these persons alike; null takes a tag away. What is so already costs no write. @returns how many changed */
+    async tagAll(ids: string[], tags: Record<string, Tag | null>): Promise<number> {
+      return (await fields.writeAll(ids.map((id) => ({ id, news: { tags } })))).changed.size
     },
 
     /** Merges attributes and tags into a person; null takes one away. @throws NotFound, InvalidInput */
     async patch(id: string, patch: FieldsPatch): Promise<Person> {
-      const row = await writeFields(id, patch)
+      const row = await fields.write(id, patch)
       if (row === null) throw new NotFound('there is no such person')
       return personView(row)
     },
@@ -369,25 +284,6 @@ function isBetter(row: RecipientRow, rival: RecipientRow): boolean {
   if ((row.reach === 'ok') !== (rival.reach === 'ok')) return row.reach === 'ok'
   const heard = (each: RecipientRow) => (each.lastInteractionAt ?? each.createdAt).getTime()
   return heard(row) > heard(rival) || (heard(row) === heard(rival) && row._id < rival._id)
-}
-
-function checkNames(patch: { attributes?: object | undefined; tags?: object | undefined }): void {
-  const errors = []
-  for (const kind of ['attributes', 'tags'] as const) {
-    const names = Object.keys(patch[kind] ?? {})
-    if (names.length > FIELDS_AT_ONCE) {
-      errors.push({ pointer: `/${kind}`, code: 'people.too-many', message: `at most ${FIELDS_AT_ONCE} at once` })
-    }
-    for (const name of names) {
-      if (isFieldName(name)) continue
-      errors.push({
-        pointer: `/${kind}/${name}`,
-        code: 'people.field-name',
-        message: 'a name holds no dot and starts with no $'
-      })
-    }
-  }
-  if (errors.length > 0) throw new InvalidInput('attributes or tags cannot be stored', { errors })
 }
 
 const invalid = (pointer: string, code: string, message: string) =>

@@ -218,7 +218,7 @@ t.test('a synchronisation that dies', async (t) => {
   const others = { db, clock, log: silentLog(), sealer: parts.sealer, accounts, jobs, operations, wechat }
   const followers = createFollowers({ ...others, people })
   await followers.ready()
-  const { operationId } = await followers.startSync(service.id)
+  const { operationId } = await followers.startSync(service.id, { tags: false })
   const run = () => jobs.run('followers.sync', { accountId: service.id, operationId })
 
   dying.after = 1
