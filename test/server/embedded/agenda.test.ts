@@ -9,8 +9,8 @@ const LOCK_MS = 5_000
 /** No more are locked than run at once: a lock that lapses while its job still waits is rightly another's. */
 const AT_ONCE = 5
 
-/** Two schedulers that know of one another only through the store. */
-async function pair(db: Db, define: (agenda: Agenda) => void) {
+/** Two schedulers that know of one another only through the store; `first` is what both ask for before they start. */
+async function pair(db: Db, define: (agenda: Agenda) => void, first: (agenda: Agenda) => unknown = () => {}) {
   const agendas = ['one', 'two'].map((name) => {
     const backend = new MongoBackend({ mongo: db as never, collection: 'agendaJobs' })
     const agenda = new Agenda({
@@ -24,6 +24,7 @@ async function pair(db: Db, define: (agenda: Agenda) => void) {
     define(agenda)
     return agenda
   })
+  await Promise.all(agendas.map(first))
   for (const agenda of agendas) await agenda.start()
   return { agendas, stop: () => Promise.all(agendas.map((agenda) => agenda.drain())) }
 }
@@ -38,15 +39,19 @@ t.test('two schedulers on one store run each job once', async (t) => {
     runs.set(name, (runs.get(name) ?? 0) + 1)
     if (expected > 0 && runs.size >= expected) allDone()
   }
-  const { agendas, stop } = await pair(db, (agenda) => {
-    agenda.define('once', async (job: any) => note(`once ${job.attrs.data.i}`))
-    agenda.define('later', async () => note('later'))
-    agenda.define('often', async () => note('often'))
-    agenda.define('unique', async () => note('unique'))
-  })
+  const { agendas, stop } = await pair(
+    db,
+    (agenda) => {
+      agenda.define('once', async (job: any) => note(`once ${job.attrs.data.i}`))
+      agenda.define('later', async () => note('later'))
+      agenda.define('often', async () => note('often'))
+      agenda.define('unique', async () => note('unique'))
+    },
+    // Asked for later, agenda's `every` takes the lock away from a run that is under way in the other one.
+    (agenda) => agenda.every('1 hour', 'often')
+  )
   await Promise.all(Array.from({ length: 80 }, (_, i) => agendas[i % 2].now('once', { i })))
   await agendas[0].schedule(new Date(Date.now() + 200), 'later', {})
-  await Promise.all(agendas.map((agenda) => agenda.every('1 hour', 'often')))
   const due = new Date(Date.now() + 500) // the same for both: the second only finds the first's job
   for (const agenda of agendas) {
     await agenda.create('unique', { person: 1 }).unique({ 'data.person': 1 }).schedule(due).save()
@@ -73,16 +78,19 @@ t.test('a job that comes again and again never runs beside itself', async (t) =>
   const starts: number[] = []
   let enough = () => {}
   const done = new Promise<void>((resolve) => (enough = resolve))
-  const { agendas, stop } = await pair(db, (agenda) => {
-    agenda.define('tick', async (job: any) => {
-      most = Math.max(most, ++inside)
-      starts.push(job.attrs.lastRunAt.getTime())
-      await db.collection('ticks').insertOne({ at: job.attrs.lastRunAt })
-      inside--
-      if (starts.length === 6) enough()
-    })
-  })
-  await Promise.all(agendas.map((agenda) => agenda.every('0.1 seconds', 'tick')))
+  const { stop } = await pair(
+    db,
+    (agenda) => {
+      agenda.define('tick', async (job: any) => {
+        most = Math.max(most, ++inside)
+        starts.push(job.attrs.lastRunAt.getTime())
+        await db.collection('ticks').insertOne({ at: job.attrs.lastRunAt })
+        inside--
+        if (starts.length === 6) enough()
+      })
+    },
+    (agenda) => agenda.every('0.1 seconds', 'tick')
+  )
   await done
   await stop()
   t.equal(most, 1, 'one at a time')
