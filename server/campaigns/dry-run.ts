@@ -5,10 +5,10 @@ import type { Audiences, AudienceSource } from '../audiences/audiences.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { CapRow } from '../messages/model.js'
 import type { Collection } from 'mongodb'
-import { capKey } from '../messages/caps.js'
+import { capKey, capStops } from '../messages/caps.js'
 import { gate } from '../messages/gates.js'
 import { rowOf } from '../messages/plan.js'
-import { needsCredential, sourcesOff } from '../messages/prepare.js'
+import { leaveOf, needsCredential, sourcesOff } from '../messages/prepare.js'
 import type { People, Person, Recipient } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import type { Composed, Composer, Snapshot } from './compose.js'
@@ -38,7 +38,7 @@ export function createDryRun({ clock, people, audiences, credentials, dayCaps }:
   /** Whom the person's day is full for. */
   async function capped(account: Account, campaign: CampaignRow, recipientIds: string[], now: Date) {
     const limit = account.caps.perPersonPerDay
-    if (limit === null || !(campaign.lane === 'bulk' || account.caps.stopTransactional)) return new Set<string>()
+    if (limit === null || !capStops(account, campaign)) return new Set<string>()
     const keys = new Map(recipientIds.map((id) => [capKey(account.id, id, now), id]))
     const full = { _id: { $in: [...keys.keys()] }, [`d.${limit - 1}`]: { $exists: true } }
     const rows = await dayCaps.find(full, { projection: { _id: 1 } }).toArray()
@@ -59,7 +59,7 @@ export function createDryRun({ clock, people, audiences, credentials, dayCaps }:
       people.persons(personIds),
       people.optedOut(personIds, snapshot.topic)
     ])
-    const leave = campaign.lane === 'bulk' ? account.reserveForTransactional : 0
+    const leave = leaveOf(account, campaign)
     const places = [...recipients.values()].map(({ id }) => ({
       recipientId: id,
       channel,

@@ -3,6 +3,7 @@ import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { ignoreDuplicate, insertNew } from '../platform/mongo.js'
+import { dayOf } from '../platform/shanghai.js'
 import { DAY_MS, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
 import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
 import { createHolds } from './holds.js'
@@ -168,7 +169,7 @@ export function createCredentials({
 
   /** Verdicts by source, reason and day (Asia/Shanghai): refused ones leave no other trace. */
   async function count(accountId: string, items: { source: string }[], verdicts: ItemVerdict[]): Promise<void> {
-    const day = new Date(clock.now().getTime() + 8 * 3_600_000).toISOString().slice(0, 10)
+    const { day } = dayOf(clock.now())
     const inc: Record<string, number> = {}
     verdicts.forEach((verdict, index) => {
       const name = `n.${items[index]!.source}:${verdict.reason ?? verdict.verdict}`

@@ -68,9 +68,13 @@ export function policyOf(source: Source, overrides: Partial<Record<Source, Polic
     ...base,
     sends: base.sends === null ? null : (own.sends ?? base.sends),
     lifeMs: own.lifeMs ?? base.lifeMs,
-    perDay: own.perDay ?? base.perDay
+    perDay: perDayOf(source, overrides)
   }
 }
+
+/** How often a day one right of this source is used at most, also where the source has been switched off since. */
+export const perDayOf = (source: Source, overrides: Partial<Record<Source, PolicyOverride>>): number | null =>
+  overrides[source]?.perDay ?? POLICIES[source].perDay
 
 /** What a catch is worth at `now`; null when it arrived dead. A phone whose clock runs ahead gains nothing. */
 export function worth(policy: Policy, caughtAt: Date, now: Date): { sends: number | null; expiresAt: Date } | null {

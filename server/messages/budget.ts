@@ -1,5 +1,7 @@
 import type { Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
+import { DAY_MS } from '../../shared/limits.js'
+import { dayOf, SHANGHAI_MS } from '../platform/shanghai.js'
 import type { Pace } from './pace.js'
 import type { Lane } from '../../shared/message.js'
 import type { TemplateKind } from '../../shared/template.js'
@@ -35,8 +37,6 @@ const AHEAD_MS = 5_000
 /** A clock that stepped back leaves `tat` far ahead: start anew a little later. */
 const STEPPED_BACK_MS = 10_000
 const RESTART_MS = 6_000
-const SHANGHAI_MS = 8 * 3_600_000
-const DAY_MS = 86_400_000
 const CHANNELS = ['legacy', 'subscribe', 'service'] as const
 /** We stop short of WeChat's own count, which may be off by about 1 %. */
 export const QUOTA_SHARE = 0.99
@@ -44,10 +44,7 @@ export const QUOTA_SHARE = 0.99
 const TRANSACTIONAL_SHARE = 0.05
 
 /** Next 00:00 in Asia/Shanghai, when WeChat's daily quotas start afresh. */
-export function nextReset(now: Date): Date {
-  const day = Math.floor((now.getTime() + SHANGHAI_MS) / DAY_MS) + 1
-  return new Date(day * DAY_MS - SHANGHAI_MS)
-}
+export const nextReset = (now: Date): Date => dayOf(now).end
 
 const BOUND_MS = 300_000
 

@@ -1,18 +1,21 @@
 import type { Collection } from 'mongodb'
 import { DAY_MS } from '../../shared/limits.js'
+import type { Account } from '../accounts/accounts.js'
 import { parseHold } from '../credentials/letting.js'
 import { duplicatesIn } from '../platform/mongo.js'
+import { dayOf } from '../platform/shanghai.js'
 import type { CapRow, MessageRow } from './model.js'
-
-const SHANGHAI_MS = 8 * 3_600_000
 
 /** Key of a person's day: the day, in Asia/Shanghai, of *this* attempt. */
 export const capKey = (accountId: string, recipientId: string, at: Date) =>
-  `${accountId}:${recipientId}:${new Date(at.getTime() + SHANGHAI_MS).toISOString().slice(0, 10)}`
+  `${accountId}:${recipientId}:${dayOf(at).day}`
 
 /** The key of a source's daily limit on one credential (menu, reply). */
-export const windowKey = (credentialId: string, at: Date) =>
-  `window:${credentialId}:${new Date(at.getTime() + SHANGHAI_MS).toISOString().slice(0, 10)}`
+export const windowKey = (credentialId: string, at: Date) => `window:${credentialId}:${dayOf(at).day}`
+
+/** Does a full day of the person stop this message? It counts in any case. */
+export const capStops = ({ caps }: Pick<Account, 'caps'>, { lane }: Pick<MessageRow, 'lane'>): boolean =>
+  lane === 'bulk' || caps.stopTransactional
 
 export type CapWant = { row: MessageRow; key: string; limit: number; stops: boolean }
 export type CapAnswer = 'in' | 'wait' | 'capped'

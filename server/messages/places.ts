@@ -1,7 +1,7 @@
 import type { Account } from '../accounts/accounts.js'
 import { holdName } from '../credentials/letting.js'
-import { POLICIES } from '../credentials/terms.js'
-import { capKey, windowKey, type Caps, type CapWant } from './caps.js'
+import { perDayOf } from '../credentials/terms.js'
+import { capKey, capStops, windowKey, type Caps, type CapWant } from './caps.js'
 import type { Ready } from './ready.js'
 
 /**
@@ -26,16 +26,13 @@ export async function takePlaces(
       const key = capKey(account.id, row.recipientId!, now)
       if (row.cap?.key === key) item.cap = row.cap
       else {
-        const want = { row, key, limit, stops: row.lane === 'bulk' || account.caps.stopTransactional }
+        const want = { row, key, limit, stops: capStops(account, row) }
         wants.push(want)
         names.set(want, name)
         owner.set(want, { item, kind: 'person' })
       }
     }
-    const perDay =
-      item.hold.source === 'none'
-        ? null
-        : (account.sources[item.hold.source]?.perDay ?? POLICIES[item.hold.source].perDay)
+    const perDay = item.hold.source === 'none' ? null : perDayOf(item.hold.source, account.sources)
     if (perDay !== null && item.hold.cred !== null && !item.doubt) {
       const key = windowKey(item.hold.cred, now)
       if (row.window?.key === key) continue

@@ -246,7 +246,8 @@ export async function wakeParked(
 }
 
 /** Sends of this person a message must leave for transactional ones. */
-const leaveOf = (account: Account, row: MessageRow) => (row.lane === 'bulk' ? account.reserveForTransactional : 0)
+export const leaveOf = (account: Account, row: Pick<MessageRow, 'lane'>) =>
+  row.lane === 'bulk' ? account.reserveForTransactional : 0
 
 const placeOf = (account: Account, row: MessageRow) => ({
   recipientId: row.recipientId!,

@@ -10,12 +10,12 @@ import { lifeOf } from '../campaigns/schedule.js'
 import { fits, inOrder, sendsOf } from '../credentials/holds.js'
 import type { CredentialRow } from '../credentials/model.js'
 import type { Credentials } from '../credentials/credentials.js'
-import { POLICIES } from '../credentials/terms.js'
-import { capKey, windowKey } from '../messages/caps.js'
+import { perDayOf } from '../credentials/terms.js'
+import { capKey, capStops, windowKey } from '../messages/caps.js'
 import { gate, type Gate, type GateFacts } from '../messages/gates.js'
 import { capModel, type MessageRow } from '../messages/model.js'
 import { rowOf } from '../messages/plan.js'
-import { needsCredential, sourcesOff } from '../messages/prepare.js'
+import { leaveOf, needsCredential, sourcesOff } from '../messages/prepare.js'
 import type { Clock } from '../platform/clock.js'
 import { NotFound } from '../platform/errors.js'
 import type { Template, Templates } from '../templates/templates.js'
@@ -132,7 +132,7 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
       .toArray()
     const usable = live.sort(inOrder).filter((each) => fits(each, want, now) && (each.unlimited || each.sendsLeft > 0))
     const [first] = usable
-    const kept = row.lane === 'bulk' ? account.reserveForTransactional : 0
+    const kept = leaveOf(account, row)
     const isKept = kept > 0 && sendsOf(usable, want, now) - 1 < kept
     if (first === undefined)
       return [shut('credential', laterOf(live, want, now)), await capGate(wish, row, recipient, null)]
@@ -153,9 +153,8 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
       ((await caps.findOne({ _id: key as never }))?.d as string[] | undefined)?.length ?? 0
     const limit = account.caps.perPersonPerDay
     const today = await taken(capKey(account.id, recipient.id, now))
-    const stops = row.lane === 'bulk' || account.caps.stopTransactional
-    if (limit !== null && stops && today >= limit) return shut('cap', `${today} of ${limit} today`)
-    const perDay = right === null ? null : (account.sources[right.source]?.perDay ?? POLICIES[right.source].perDay)
+    if (limit !== null && capStops(account, row) && today >= limit) return shut('cap', `${today} of ${limit} today`)
+    const perDay = right === null ? null : perDayOf(right.source, account.sources)
     if (right !== null && perDay !== null) {
       const used = await taken(windowKey(right._id, now))
       if (used >= perDay) return shut('cap', `${used} of ${perDay} today by this ${right.source}`)

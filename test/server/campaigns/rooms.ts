@@ -1,3 +1,4 @@
+import type { Connection } from 'mongoose'
 import type { Test } from 'tap'
 import { createAccounts } from '../../../server/accounts/accounts.js'
 import { createAudiences } from '../../../server/audiences/audiences.js'
@@ -17,6 +18,7 @@ import { createTemplates } from '../../../server/templates/templates.js'
 import { templateModels } from '../../../server/templates/model.js'
 import { createTriggers } from '../../../server/triggers/triggers.js'
 import type { Content } from '../../../shared/template.js'
+import type { Clock } from '../../../server/platform/clock.js'
 import { testClock, type TestClock } from '../../support/clock.js'
 
 export type Rooms = Awaited<ReturnType<typeof buildRooms>>
@@ -43,6 +45,33 @@ export async function openStore(t: Test_): Promise<{ rooms(t: Test_, start?: str
   return { rooms: (t, start = START) => buildRooms(t, uri, testClock(start)) }
 }
 
+/** The rooms of one process; more than one of them on a database are rivals, or one after a crash. */
+export function roomsOn({ db, clock }: { db: Connection; clock: Clock }) {
+  const log = silentLog()
+  const sealer = createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 1) }], hash: Buffer.alloc(32, 2) })
+  const sealed = { db, clock, sealer }
+  const jobs = createJobs({ db, clock, log, enabled: false })
+  const accounts = createAccounts({ ...sealed, apiBase: 'http://127.0.0.1:1', publicUrl: 'http://127.0.0.1' })
+  const people = createPeople(sealed)
+  const templates = createTemplates({ db, clock, log, jobs, accounts, wechat: away, operations: {} as never })
+  const credentials = createCredentials({ ...sealed, grantType: templates.grantTypeOf })
+  const messages = createMessages({
+    ...sealed,
+    log,
+    random: () => 0.5,
+    accounts,
+    people,
+    credentials,
+    senders: {} as never,
+    tokens: {} as never
+  })
+  const events = createEvents({ db, clock, log, jobs, people })
+  const audiences = createAudiences({ db, clock, people, events, credentials, templates })
+  const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
+  const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
+  return { jobs, accounts, people, templates, credentials, messages, events, audiences, campaigns, triggers }
+}
+
 async function buildRooms(t: Test_, uri: string, clock: TestClock) {
   const dbName = `test_${newId()}`
   const db = await connectMongo(uri, { dbName })
@@ -50,34 +79,7 @@ async function buildRooms(t: Test_, uri: string, clock: TestClock) {
     await db.dropDatabase()
     await db.close()
   })
-  const log = silentLog()
-  const sealer = createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 1) }], hash: Buffer.alloc(32, 2) })
-  const sealed = { db, clock, sealer }
-
-  /** The rooms of one process; more than one of them on a database are rivals, or one after a crash. */
-  function start() {
-    const jobs = createJobs({ db, clock, log, enabled: false })
-    const accounts = createAccounts({ ...sealed, apiBase: 'http://127.0.0.1:1', publicUrl: 'http://127.0.0.1' })
-    const people = createPeople(sealed)
-    const templates = createTemplates({ db, clock, log, jobs, accounts, wechat: away, operations: {} as never })
-    const credentials = createCredentials({ ...sealed, grantType: templates.grantTypeOf })
-    const messages = createMessages({
-      ...sealed,
-      log,
-      random: () => 0.5,
-      accounts,
-      people,
-      credentials,
-      senders: {} as never,
-      tokens: {} as never
-    })
-    const events = createEvents({ db, clock, log, jobs, people })
-    const audiences = createAudiences({ db, clock, people, events, credentials, templates })
-    const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
-    const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
-    return { jobs, accounts, people, templates, credentials, messages, events, audiences, campaigns, triggers }
-  }
-
+  const start = () => roomsOn({ db, clock })
   const rooms = start()
   for (const room of [rooms.accounts, rooms.people, rooms.credentials, rooms.messages, rooms.events, rooms.audiences]) {
     await room.ready()

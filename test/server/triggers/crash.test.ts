@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import { openStore } from '../campaigns/rooms.js'
-import { arranged, minutes, mortal, notFollowed, onEvent, processOn, type Process } from './processes.js'
+import { openStore, roomsOn } from '../campaigns/rooms.js'
+import { arranged, minutes, mortal, notFollowed, onEvent, type Process } from './processes.js'
 
 const store = await openStore(t)
 const HOUR = 3_600_000
@@ -21,7 +21,7 @@ async function whoeverDies(
   for (let who = 0; who < world.crowd.length; who++) {
     const death = { at: Math.floor(who / 2) + 1, seen: who % 2 === 1 }
     const line = mortal(world.db, death)
-    await tell(who, processOn({ db: line.db, clock: world.clock }), () => processOn(world))
+    await tell(who, roomsOn({ db: line.db, clock: world.clock }), () => roomsOn(world))
     t.same(await outcome(who), expected, `dead at write ${death.at}, ${death.seen ? 'after' : 'before'} it`)
     if (line.isDead()) deaths += 1
   }
@@ -146,7 +146,7 @@ t.test('a process that dies between any two writes', async (t) => {
     const { did, post, triggers, rows, clock, waits, at, messages } = world
     await post([did('a')])
     clock.set(minutes(31))
-    const dying = processOn(world)
+    const dying = roomsOn(world)
     const plan = dying.messages.plan
     dying.messages.plan = async (inputs) => {
       await plan(inputs)

@@ -2,9 +2,9 @@ import t from 'tap'
 import type { EventTrigger } from '../../../shared/trigger.js'
 import { eventId } from '../../../server/events/event-id.js'
 import type { EventInput } from '../../../server/events/events.js'
-import { openStore } from '../campaigns/rooms.js'
+import { openStore, roomsOn } from '../campaigns/rooms.js'
 import { seeded } from '../messages/crash-world.js'
-import { arranged, minutes, mortal, notFollowed, onEvent, processOn, type Process } from './processes.js'
+import { arranged, minutes, mortal, notFollowed, onEvent, type Process } from './processes.js'
 
 /** Random lives of many people, against processes that die; HONGYAN_WAIT_SEED and HONGYAN_WAIT_PEOPLE explore further. */
 const SEED = Number(process.env.HONGYAN_WAIT_SEED ?? 1)
@@ -76,7 +76,7 @@ for (const [round, [what, trigger]] of TRIGGERS.entries()) {
 
     const fresh = () => {
       const line = mortal(db, { at: 1 + below(chance, 30), seen: chance() < 0.5 })
-      return { ...line, process: processOn({ db: line.db, clock }) }
+      return { ...line, process: roomsOn({ db: line.db, clock }) }
     }
     const slots = [fresh(), fresh()]
     let deaths = 0

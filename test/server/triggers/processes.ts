@@ -2,21 +2,9 @@ import type { Connection } from 'mongoose'
 import type { Test } from 'tap'
 import type { CampaignCreate } from '../../../shared/campaign.js'
 import type { Trigger } from '../../../shared/trigger.js'
-import { createAccounts } from '../../../server/accounts/accounts.js'
-import { createAudiences } from '../../../server/audiences/audiences.js'
-import { createCampaigns } from '../../../server/campaigns/campaigns.js'
-import { createCredentials } from '../../../server/credentials/credentials.js'
-import { createEvents, type EventRow } from '../../../server/events/events.js'
-import { createMessages } from '../../../server/messages/messages.js'
-import { createPeople } from '../../../server/people/people.js'
-import type { Clock } from '../../../server/platform/clock.js'
-import { createJobs } from '../../../server/platform/jobs.js'
-import { silentLog } from '../../../server/platform/log.js'
-import { createSealer } from '../../../server/platform/sealing.js'
-import { createTemplates } from '../../../server/templates/templates.js'
+import type { EventRow } from '../../../server/events/events.js'
 import type { WaitRow } from '../../../server/triggers/model.js'
-import { createTriggers } from '../../../server/triggers/triggers.js'
-import { CONTENT, type openStore, type Rooms } from '../campaigns/rooms.js'
+import { CONTENT, type openStore, type roomsOn, type Rooms } from '../campaigns/rooms.js'
 
 /** Where a process dies: at its n-th write, which the store has seen or not. */
 export type Death = { at: number; seen: boolean }
@@ -68,33 +56,7 @@ export function mortal(db: Connection, death: Death) {
   return { db: through, isDead: () => dead }
 }
 
-/** The rooms of another process on the same store, with its own way there and its own clock. */
-export function processOn({ db, clock }: { db: Connection; clock: Clock }) {
-  const log = silentLog()
-  const sealer = createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 1) }], hash: Buffer.alloc(32, 2) })
-  const sealed = { db, clock, sealer }
-  const jobs = createJobs({ db, clock, log, enabled: false })
-  const accounts = createAccounts({ ...sealed, apiBase: 'http://127.0.0.1:1', publicUrl: 'http://127.0.0.1' })
-  const people = createPeople(sealed)
-  const templates = createTemplates({ db, clock, log, jobs, accounts, wechat: {} as never, operations: {} as never })
-  const credentials = createCredentials({ ...sealed, grantType: templates.grantTypeOf })
-  const messages = createMessages({
-    ...sealed,
-    log,
-    random: () => 0.5,
-    accounts,
-    people,
-    credentials,
-    senders: {} as never,
-    tokens: {} as never
-  })
-  const events = createEvents({ db, clock, log, jobs, people })
-  const audiences = createAudiences({ db, clock, people, events, credentials, templates })
-  const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
-  const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
-  return { people, messages, events, campaigns, triggers }
-}
-export type Process = ReturnType<typeof processOn>
+export type Process = ReturnType<typeof roomsOn>
 
 type EventTrigger = Extract<Trigger, { kind: 'event' | 'notFollowed' }>
 

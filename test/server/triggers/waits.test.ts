@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { CampaignCreate } from '../../../shared/campaign.js'
-import { openStore } from '../campaigns/rooms.js'
-import { arranged as arrange, minutes, notFollowed, onEvent, processOn, said, told } from './processes.js'
+import { openStore, roomsOn } from '../campaigns/rooms.js'
+import { arranged as arrange, minutes, notFollowed, onEvent, said, told } from './processes.js'
 
 const store = await openStore(t)
 type Arranged = Parameters<typeof arrange>
@@ -230,7 +230,7 @@ t.test('A and not B', async (t) => {
   t.test('with the clocks of two servers minutes apart is one message, or none', async (t) => {
     const world = await arranged(t, notFollowed())
     const { db, clock, did, post, rows, waits } = world
-    const ahead = processOn({ db, clock: { ...clock, now: () => new Date(clock.now().getTime() + 3 * MINUTE) } })
+    const ahead = roomsOn({ db, clock: { ...clock, now: () => new Date(clock.now().getTime() + 3 * MINUTE) } })
     await post([did('a'), did('a', {}, { who: 1 })])
     clock.set(minutes(29))
     await ahead.triggers.fireDue() // its clock says 32: too early by ours
@@ -268,7 +268,7 @@ t.test('A and not B', async (t) => {
     const { did, post, rows, waits, clock } = world
     await post([0, 1, 2].map((who) => did('a', {}, { who })))
     clock.set(minutes(31))
-    const rivals = [world, processOn(world), processOn(world)]
+    const rivals = [world, roomsOn(world), roomsOn(world)]
     await Promise.all(rivals.map(({ triggers }) => triggers.fireDue()))
     t.same(await waits(), ['fired', 'fired', 'fired'])
     t.equal((await rows()).length, 3)
@@ -277,7 +277,7 @@ t.test('A and not B', async (t) => {
   t.test('and again after somebody who took it up has died, half a minute later', async (t) => {
     const world = await arranged(t, notFollowed())
     await world.post([world.did('a')])
-    const dying = processOn(world)
+    const dying = roomsOn(world)
     dying.messages.plan = () => Promise.reject(new Error('killed'))
     world.clock.set(minutes(31))
     await t.rejects(dying.triggers.fireDue(), { message: 'killed' })
