@@ -80,8 +80,8 @@ t.test('a full disk refuses writes, says so, and loses nothing', { timeout: 60_0
   let trouble = ''
   child.stdout.on('data', (chunk) => (output += chunk))
   child.stderr.on('data', (chunk) => (trouble += chunk))
-  await new Promise((resolve) => child.once('close', resolve))
-  t.match(trouble, /there is no space left.*Free some space/i)
+  const ended = await new Promise((resolve) => child.once('close', (...how) => resolve(how)))
+  t.match(trouble, /there is no space left.*Free some space/i, `ended with ${ended}`)
   const check = await checkStore(dir)
   t.same(check.errors, [])
   t.same(misfits(await readAll(dir), 0, output.trimEnd().split('\n').slice(1)), [])
