@@ -28,15 +28,45 @@ function expandAll(doc: Doc, paths: readonly string[]): IndexValues {
     paths.map((path) => ({ from: doc as Value | undefined, rest: path.split('.'), path })),
     result
   )
-  if (result.tuples.length > 1) {
-    const seen = new Set<string>()
-    const ones = paths.map(() => 1 as const)
-    result.tuples = result.tuples.filter((tuple) => {
-      const key = encodeKey(tuple, ones).toString('latin1')
-      return !seen.has(key) && seen.add(key) !== undefined
-    })
-  }
+  if (result.tuples.length > 1) result.tuples = distinctTuples(result.tuples)
   return result
+}
+
+/**
+ * What a wildcard index holds of one document: a tuple of path and value for everything below `prefix` (`attributes.`) that
+ * is not itself a document with fields. Elements of arrays lie under the array's path.
+ */
+export function wildcardValues(doc: Doc, prefix: string): IndexValues {
+  const result: IndexValues = { tuples: [], multikey: false }
+  const steps = prefix.slice(0, -1).split('.')
+  let root: Value | undefined = doc
+  for (const step of steps) root = isDoc(root) ? root.get(step) : undefined
+  if (root !== undefined) gatherLeaves(root, prefix.slice(0, -1), true, result)
+  return result.multikey ? { tuples: distinctTuples(result.tuples), multikey: true } : result
+}
+
+function gatherLeaves(value: Value, path: string, outermost: boolean, result: IndexValues): void {
+  if (isDoc(value) && (value.size > 0 || outermost)) {
+    for (const [name, inner] of value) gatherLeaves(inner, `${path}.${name}`, false, result)
+  } else if (Array.isArray(value)) {
+    result.multikey = true
+    if (value.length === 0) result.tuples.push([path, UNDEFINED])
+    for (const item of value) {
+      if (isDoc(item)) gatherLeaves(item, path, false, result)
+      else result.tuples.push([path, item])
+    }
+  } else result.tuples.push([path, value])
+}
+
+function distinctTuples(tuples: Value[][]): Value[][] {
+  const seen = new Set<string>()
+  return tuples.filter((tuple) => {
+    const key = encodeKey(
+      tuple,
+      tuple.map(() => 1 as const)
+    ).toString('latin1')
+    return !seen.has(key) && seen.add(key) !== undefined
+  })
 }
 
 type Branch = { from: Value | undefined; rest: string[]; path: string }

@@ -295,6 +295,11 @@ export function encodeBound(
   writeAll(values, directions)
   const exact = pos < KEY_LIMIT
   const length = exact ? pos : CUT
+  if (side === 'high' && exact && values.at(-1) instanceof Edge && directions[values.length - 1] === -1) {
+    // Behind a type as a whole: the bytes of its values, reversed, may begin with 0xff themselves.
+    out[length - 1]! += 1
+    return { key: Buffer.from(out.subarray(0, length)), exact }
+  }
   const key = Buffer.allocUnsafe(length + (side === 'high' ? 1 : 0))
   out.copy(key, 0, 0, length)
   if (side === 'high') key[length] = 0xff

@@ -225,6 +225,50 @@ export function decodePart(raw: Uint8Array, fields: ReadonlySet<string>): Partia
   return { doc, places }
 }
 
+/**
+ * Checks a document about to be stored and decodes the named top-level fields of it; null when it cannot be stored as it
+ * is: `_id` is not in front, a named field occurs twice, or a timestamp asks for the current time.
+ * @throws MongoError 22 on malformed bytes anywhere in it, 15 on nesting beyond 180 levels
+ */
+export function decodeNew(raw: Uint8Array, fields: ReadonlySet<string>): Doc | null {
+  const buf = asBuffer(raw)
+  const stop = bounds(buf, 0, buf.length, 0)
+  const doc: Doc = new Map()
+  let fit = true
+  let at = 4
+  while (at < stop) {
+    const first = at === 4
+    const tag = buf[at]!
+    const name = readName(buf, at + 1, stop)
+    at = nameEnd
+    const size = valueLength(buf, tag, at, stop)
+    if (first !== (name === '_id') || (tag === 0x11 && isZero(buf, at))) fit = false
+    if (fields.has(name)) {
+      if (doc.has(name)) fit = false
+      doc.set(name, readValue(buf, tag, at, size, 0))
+    } else check(buf, tag, at, size, 0)
+    at += size
+  }
+  return fit && doc.has('_id') ? doc : null
+}
+
+const isZero = (buf: Buffer, at: number): boolean => buf.readUInt32LE(at) === 0 && buf.readUInt32LE(at + 4) === 0
+
+/** Whether `readValue` would take the value, without making it. @throws MongoError 22 or 15 */
+function check(buf: Buffer, tag: number, at: number, size: number, depth: number): void {
+  if (tag === 0x03 || tag === 0x04) {
+    const stop = bounds(buf, at, at + size, depth + 1)
+    for (let inner = at + 4; inner < stop;) {
+      const innerTag = buf[inner++]!
+      while (inner < stop && buf[inner] !== 0) inner++
+      if (inner++ >= stop) throw invalid('unterminated field name')
+      const innerSize = valueLength(buf, innerTag, inner, stop)
+      check(buf, innerTag, inner, innerSize, depth + 1)
+      inner += innerSize
+    }
+  } else if (tag === 0x08 || tag === 0x0b) readValue(buf, tag, at, size, depth)
+}
+
 function readArray(buf: Buffer, start: number, end: number, depth: number): Value[] {
   const stop = bounds(buf, start, end, depth)
   const items: Value[] = []

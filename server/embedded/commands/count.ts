@@ -6,6 +6,7 @@ import { indexOf, segmentsOf } from '../bson/path.js'
 import { isDoc } from '../bson/value.js'
 import type { CollectionEntry } from '../storage/catalog.js'
 import type { Examined } from '../storage/scan.js'
+import { countCommon } from '../storage/intersection.js'
 import { countEntries } from '../storage/scan.js'
 import type { Query, Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
@@ -26,11 +27,13 @@ export async function countMatches(
 ): Promise<number> {
   const { node } = query.filter
   if (node.op === 'and' && node.children.length === 0 && !query.hint) return Math.min(entry.count, most)
-  const plan = store.plan(entry, query)
+  const plan = store.planCount(entry, query)
   const numbers: Iterable<unknown> =
-    plan.kind === 'index' && plan.exact
-      ? countEntries(store.env, plan, examined)
-      : store.gather(entry, query, plan, examined, () => 1)
+    plan.kind === 'intersection'
+      ? countCommon(store.env, plan.branches, examined)
+      : plan.kind === 'index' && plan.exact
+        ? countEntries(store.env, plan, examined)
+        : store.gather(entry, query, plan, examined, () => 1)
   let count = 0
   for (const item of numbers) {
     if (typeof item === 'symbol') {

@@ -136,9 +136,13 @@ function explainCount({ store }: Engine, asked: Command, entry: CollectionEntry 
   const most = limit > 0 ? skip + limit : Infinity
   const examined = { keys: 0, documents: 0 }
   const everything = !filter?.size && selection.hint === null
-  const plan = entry ? store.plan(entry, selection) : null
-  const covered = plan?.kind === 'index' && plan.exact
-  const inputStage = covered ? { ...scanOf(plan), stage: 'COUNT_SCAN' } : access(plan)
+  const plan = entry ? store.planCount(entry, selection) : null
+  const inputStage =
+    plan?.kind === 'intersection'
+      ? { stage: 'AND_HASH', inputStages: plan.branches.map(scanOf) }
+      : plan?.kind === 'index' && plan.exact
+        ? { ...scanOf(plan), stage: 'COUNT_SCAN' }
+        : access(plan)
   return {
     filter,
     winningPlan: entry && everything ? { stage: 'RECORD_STORE_FAST_COUNT' } : { stage: 'COUNT', inputStage },

@@ -7,6 +7,7 @@ import { compileFilter } from '../bson/match.js'
 import { show } from '../bson/show.js'
 import { isDoc, isNumber, isTruthy, toNumber, typeName } from '../bson/value.js'
 import type { CollectionEntry, IndexEntry, IndexField } from '../storage/catalog.js'
+import { WILDCARD } from '../storage/records.js'
 import type { Store } from '../storage/store.js'
 import type { Reply } from '../wire/raw.js'
 import { collectionOf, cursorField, docsField, refuseCollation } from './command.js'
@@ -48,6 +49,9 @@ function parseIndex(spec: Doc): IndexSpec {
   if (key.size === 0) throw cannot('Index keys cannot be empty.')
   if (key.size > 32) throw new MongoError(13103, 'too many compound keys')
   const fields = [...key].map(([path, direction]) => parseField(path, direction))
+  const plain = fields.length === 1 && !['unique', 'sparse', 'expireAfterSeconds'].some((option) => spec.has(option))
+  if (!plain && fields.some(({ path }) => path.endsWith(WILDCARD)))
+    throw cannot('a wildcard index of this store has one field, and is neither unique, sparse nor a TTL index')
   const name = spec.get('name')
   if (typeof name !== 'string' || name === '')
     throw new MongoError(9, `The 'name' field is a required property of an index specification`)
@@ -71,9 +75,11 @@ function parseIndex(spec: Doc): IndexSpec {
   }
 }
 
-function parseField(path: string, direction: Value): IndexField {
+function parseField(whole: string, direction: Value): IndexField {
+  const path = whole.endsWith(WILDCARD) ? whole.slice(0, -WILDCARD.length) : whole
   if (path === '' || path.split('.').includes('')) throw cannot('Index keys cannot be an empty field.')
-  if (path.includes('$**')) throw cannot('wildcard indexes are not supported by this store')
+  if (path.includes('$**'))
+    throw cannot('this store has wildcard indexes over what lies below a field (`field.$**`) only')
   if (path.startsWith('$') || path.includes('.$'))
     throw cannot(`Index key contains an illegal field name: field name starts with '$'.`)
   if (typeof direction === 'string') {
@@ -84,7 +90,7 @@ function parseField(path: string, direction: Value): IndexField {
   const number = isNumber(direction) ? toNumber(direction) : 0
   if (number === 0 || Number.isNaN(number))
     throw cannot(`Values in the index key pattern must be numbers other than 0, not ${show(direction)}`)
-  return { path, direction: number > 0 ? 1 : -1 }
+  return { path: whole, direction: number > 0 ? 1 : -1 }
 }
 
 function parseExpiry(value: Value | undefined, fields: IndexField[]): number | null {

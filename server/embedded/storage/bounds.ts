@@ -4,7 +4,6 @@ import { encodeBound, highestOf, lowestOf } from '../bson/keys.js'
 import type { Edge } from '../bson/keys.js'
 import type { FilterNode } from '../bson/match.js'
 import { UNDEFINED } from '../bson/value.js'
-import type { IndexEntry } from './catalog.js'
 import { bracketOf, isNullish, isPlain } from './filters.js'
 
 type Cmp = Extract<FilterNode, { op: 'cmp' }>
@@ -94,8 +93,7 @@ function distinct(values: Value[]): Value[] {
  * The key ranges that hold every entry within the bounds of the leading fields, in key order. `exact` is false when keys
  * outside the bounds may lie in them too. null: too many.
  */
-export function rangesOf(index: IndexEntry, bounds: FieldBound[]): { ranges: KeyRange[]; exact: boolean } | null {
-  const directions = index.fields.map((field) => field.direction)
+export function rangesOf(directions: (1 | -1)[], bounds: FieldBound[]): { ranges: KeyRange[]; exact: boolean } | null {
   let prefixes: Value[][] = [[]]
   let exact = true
   let range: Extract<FieldBound, { low: Limit }> | null = null
@@ -108,7 +106,7 @@ export function rangesOf(index: IndexEntry, bounds: FieldBound[]): { ranges: Key
       range = bound
     }
   }
-  const whole = !range && bounds.length === index.fields.length
+  const whole = !range && bounds.length === directions.length
   const ranges = prefixes.map((prefix): KeyRange => {
     if (!range) {
       const low = encodeBound(prefix, directions, 'low')

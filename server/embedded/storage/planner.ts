@@ -1,10 +1,12 @@
 import type { Env } from './env.js'
 import type { CollectionEntry, IndexEntry } from './catalog.js'
 import type { FilterNode } from '../bson/match.js'
+import { indexOf } from '../bson/path.js'
+import { isDoc, type Value } from '../bson/value.js'
 import { boundOf, rangesOf } from './bounds.js'
-import type { FieldBound } from './bounds.js'
-import { conjuncts, implies } from './filters.js'
-import { entryPrefix, prefixKey, shapeOf } from './records.js'
+import type { FieldBound, KeyRange } from './bounds.js'
+import { conjuncts, implies, isNullish } from './filters.js'
+import { entryPrefix, PATH_AND_VALUE, prefixKey, shapeOf } from './records.js'
 import { MongoError } from '../bson/errors.js'
 
 type Cmp = Extract<FilterNode, { op: 'cmp' }>
@@ -56,18 +58,21 @@ export function planQuery(env: Env, entry: CollectionEntry, request: PlanRequest
         2,
         `error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index`
       )
-    return indexPlan(index, wanted, sort, true) ?? { kind: 'scan', reverse: false }
+    return plansOver(index, wanted, sort, true)[0] ?? { kind: 'scan', reverse: false }
   }
   const plans: IndexPlan[] = []
   for (const index of entry.indexes) {
     if (!index.ready) continue
-    const plan = indexPlan(index, wanted, sort, false)
-    if (!plan) continue
-    if (plan.spans.length === 1 && plan.spans[0].point) return plan
-    plans.push(plan)
+    for (const plan of plansOver(index, wanted, sort, false)) {
+      if (plan.spans.length === 1 && plan.spans[0].point) return plan
+      plans.push(plan)
+    }
   }
-  const bounded = plans.filter((plan) => plan.bounded > 0)
-  if (bounded.length === 1 && (bounded[0].sorted || !sort)) return bounded[0]
+  const usable = plans.filter((plan) => plan.bounded > 0)
+  const bounded = withoutWider(usable, request)
+  const alternatives = wanted.some((one) => one.op === 'or')
+  if (bounded.length === 1 && !alternatives) return bounded[0]
+  if (usable.length === 1 && (usable[0].sorted || !sort)) return usable[0]
   if (bounded.length > 0) {
     const best = narrowest(env, bounded, request)
     if (best.width < PROBE) return best.plan
@@ -77,6 +82,63 @@ export function planQuery(env: Env, entry: CollectionEntry, request: PlanRequest
   if (union) return union
   const inOrder = sort ? plans.find((plan) => plan.sorted) : undefined
   return inOrder ?? { kind: 'scan', reverse: false }
+}
+
+/** The plans over one index: none where it cannot serve the filter, of a wildcard index one for each path asked about. */
+export function plansOver(
+  index: IndexEntry,
+  wanted: FilterNode[],
+  sort: SortSpec | null,
+  forced: boolean
+): IndexPlan[] {
+  const { wildcard, holds } = shapeOf(index)
+  if (wildcard === null) {
+    const plan = indexPlan(index, wanted, sort, forced)
+    return plan ? [plan] : []
+  }
+  if (holds && !implies(wanted, holds.node)) return []
+  const paths = new Set(wanted.flatMap((node) => (node.op === 'cmp' && serves(wildcard, node) ? [node.path] : [])))
+  return [...paths].flatMap((path) => {
+    const conditions = wanted.filter(
+      (node): node is Cmp => node.op === 'cmp' && node.path === path && serves(wildcard, node)
+    )
+    const at: FieldBound = { points: [path], exact: true, used: [] }
+    const bound = boundOf(conditions, index.multikey)
+    const found = bound ? rangesOf(PATH_AND_VALUE, [at, bound]) : anythingAt(path, at)
+    return found ? [planOf(index, found, bound?.used ?? [], wanted, null, 1)] : []
+  })
+}
+
+/** All that a wildcard index holds at a path, and below it where a document lies there. */
+function anythingAt(path: string, at: FieldBound): { ranges: KeyRange[]; exact: boolean } {
+  const low = { value: `${path}.`, open: false }
+  const high = { value: `${path}/`, open: true } // the character behind the dot
+  const below: FieldBound = { low, high, exact: true, used: [] }
+  const ranges = [at, below].flatMap((bound) => rangesOf(PATH_AND_VALUE, [bound])!.ranges)
+  return { ranges, exact: false }
+}
+
+/**
+ * Whether a wildcard index holds every document that meets a condition: what is missing it does not hold, nor documents
+ * as such, and a number in a path may mean a place in an array.
+ */
+function serves(wildcard: string, { path, cmp, value }: Cmp): boolean {
+  if (!path.startsWith(wildcard) || path.split('.').some((step) => indexOf(step) >= 0)) return false
+  const leaf = (one: unknown) => !isNullish(one) && !isDoc(one as Value)
+  switch (cmp) {
+    case '$exists':
+      return value === true
+    case '$in':
+      return (value as Value[]).every(leaf)
+    case '$eq':
+    case '$gt':
+    case '$gte':
+    case '$lt':
+    case '$lte':
+      return leaf(value)
+    default:
+      return false
+  }
 }
 
 /** The plan over one index, null when the index cannot serve the filter or would serve it no better than a scan. */
@@ -98,20 +160,40 @@ function indexPlan(index: IndexEntry, wanted: FilterNode[], sort: SortSpec | nul
     bounds.push(bound)
     if (!('points' in bound)) break
   }
-  let found = rangesOf(index, bounds)
+  let found = rangesOf(shape.directions, bounds)
   while (!found && bounds.length > 1) {
     bounds.pop()
-    found = rangesOf(index, bounds)
+    found = rangesOf(shape.directions, bounds)
   }
   if (!found) return null
   const order = sort && !index.multikey && !index.cut ? orderOf(index, bounds, sort) : null
   if (bounds.length === 0 && order === null && !forced) return null
-  const used = new Set(bounds.flatMap((bound) => bound.used))
+  return planOf(
+    index,
+    found,
+    bounds.flatMap((bound) => bound.used),
+    wanted,
+    order,
+    bounds.length
+  )
+}
+
+function planOf(
+  index: IndexEntry,
+  found: { ranges: KeyRange[]; exact: boolean },
+  used: FilterNode[],
+  wanted: FilterNode[],
+  order: 'forward' | 'reverse' | null,
+  bounded: number
+): IndexPlan {
+  const { partial } = shapeOf(index)
+  const held = partial ? conjuncts(partial.node) : []
+  const met = (node: FilterNode) => used.includes(node) || implies(held, node)
   return {
     kind: 'index',
     index,
     spans:
-      bounds.length === 0
+      bounded === 0
         ? [{ low: prefixKey(index.id), high: prefixKey(index.id + 1), point: null }]
         : found.ranges.map((range) => ({
             low: entryPrefix(index, range.low),
@@ -120,8 +202,8 @@ function indexPlan(index: IndexEntry, wanted: FilterNode[], sort: SortSpec | nul
           })),
     reverse: order === 'reverse',
     sorted: order !== null,
-    exact: found.exact && !index.multikey && !index.cut && wanted.every((node) => used.has(node)),
-    bounded: bounds.length
+    exact: found.exact && !index.multikey && !index.cut && wanted.every(met),
+    bounded
   }
 }
 
@@ -152,14 +234,15 @@ function orderOf(index: IndexEntry, bounds: FieldBound[], sort: SortSpec): 'forw
  */
 function narrowest(env: Env, plans: IndexPlan[], request: PlanRequest): { plan: IndexPlan; width: number } {
   let widths: number[] = []
-  for (let limit = PROBE; limit <= LARGEST_PROBE; limit *= PROBE_GROWTH) {
-    let enough = limit // nothing wider than the narrowest known needs to be counted
+  const most = Math.min(LARGEST_PROBE, ...plans.map((plan) => readsOf(plan, request) + 1))
+  for (let limit = PROBE; ; limit = Math.min(limit * PROBE_GROWTH, most)) {
+    let enough = Math.min(limit, most) // nothing wider than the narrowest known needs to be counted
     widths = plans.map((plan) => {
       const width = Math.min(widthOf(env, plan, enough), readsOf(plan, request))
       enough = Math.min(enough, width + 1)
       return width
     })
-    if (widths.some((width) => width < limit)) break
+    if (limit >= most || widths.some((width) => width < limit)) break
   }
   let best = 0
   for (let i = 1; i < plans.length; i++) {
@@ -167,6 +250,22 @@ function narrowest(env: Env, plans: IndexPlan[], request: PlanRequest): { plan: 
     if (wins < 0) best = i
   }
   return { plan: plans[best], width: widths[best] }
+}
+
+/** Without those plans that cannot be the narrowest, which need no counting: all they narrow down another narrows down too. */
+function withoutWider(plans: IndexPlan[], request: PlanRequest): IndexPlan[] {
+  if (plans.length < 2) return plans
+  const simple = (plan: IndexPlan) => !plan.index.multikey && shapeOf(plan.index).wildcard === null
+  const paths = plans.map(({ index, bounded }) => shapeOf(index).paths.slice(0, bounded))
+  const isWider = (i: number, j: number) => {
+    const [plan, other] = [plans[i], plans[j]]
+    if (i === j || plan.index.partial || plan.index.sparse || !simple(plan) || !simple(other)) return false
+    if (request.sort && plan.sorted && !other.sorted) return false
+    if (!paths[i].every((path) => paths[j].includes(path))) return false
+    const ahead = rankOf(other, request) - rankOf(plan, request)
+    return ahead > 0 || (ahead === 0 && j < i)
+  }
+  return plans.filter((_, i) => !plans.some((_, j) => isWider(i, j)))
 }
 
 /** How many entries a walk will look at by experience: one in the order asked for ends when it has enough. */
@@ -180,17 +279,23 @@ function rankOf(plan: IndexPlan, { sort, wanted }: PlanRequest): number {
 }
 
 /** How many entries lie in a plan's spans, at most `limit`; of many spans some are counted and speak for the others. */
-function widthOf(env: Env, plan: IndexPlan, limit: number): number {
+export function widthOf(env: Env, plan: IndexPlan, limit: number): number {
   const { spans } = plan
   const step = Math.max(1, Math.floor(spans.length / SPANS_COUNTED))
   let width = 0
   for (let i = 0; i < spans.length; i += step) {
     const { point, low, high } = spans[i]
     if (point) width += step
-    else width += Math.max(1, env.idx.getKeysCount({ start: low, end: high, limit: limit - width })) * step
+    else width += Math.max(1, entriesIn(env, low, high, limit - width)) * step
     if (width >= limit) return limit
   }
   return width
+}
+
+/** How many entries lie in a stretch, at most `limit`. lmdb's own count knows no limit, but passes over entries as fast. */
+function entriesIn(env: Env, start: Buffer, end: Buffer, limit: number): number {
+  if (limit < Infinity) for (const _ of env.idx.getKeys({ start, end, offset: limit - 1, limit: 1 })) return limit
+  return env.idx.getKeysCount({ start, end })
 }
 
 /** A union of index plans for a filter with an $or each of whose branches has an index. */
@@ -208,8 +313,7 @@ function unionPlan(
     for (const child of node.children) {
       const all = [...rest, ...conjuncts(child)]
       const plans = entry.indexes.flatMap((index) => {
-        const plan = index.ready ? indexPlan(index, all, null, false) : null
-        return plan && plan.bounded > 0 ? [plan] : []
+        return index.ready ? plansOver(index, all, null, false).filter((plan) => plan.bounded > 0) : []
       })
       if (plans.length === 0) break
       branches.push(plans.length === 1 ? plans[0] : narrowest(env, plans, { ...request, sort: null }).plan)

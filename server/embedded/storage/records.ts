@@ -4,7 +4,7 @@ import { decode } from '../bson/document.js'
 import type { Doc, Value } from '../bson/document.js'
 import { duplicateKey, MongoError } from '../bson/errors.js'
 import { pathsOf } from '../bson/filter-node.js'
-import { indexValues } from '../bson/index-values.js'
+import { indexValues, wildcardValues } from '../bson/index-values.js'
 import { encodeKey, KEY_LIMIT } from '../bson/keys.js'
 import { take } from '../bson/slab.js'
 import { show } from '../bson/show.js'
@@ -15,11 +15,17 @@ import type { Env } from './env.js'
 const PRESENT = Buffer.from([1])
 const RECORD_BYTES = 6
 const PREFIX_BYTES = 4
+/** How the path of a wildcard index ends. */
+export const WILDCARD = '.$**'
+/** The directions of a wildcard index's entries, each a path and the value there. */
+export const PATH_AND_VALUE: (1 | -1)[] = [1, 1]
 
 /** What is worked out once for an index: its paths, and the filters that decide which documents it holds. */
 export type IndexShape = {
   paths: string[]
   directions: (1 | -1)[]
+  /** Of a wildcard index (`attributes.$**`): the beginning of the paths it holds (`attributes.`); null for others. */
+  wildcard: string | null
   /** null: every document is in it. */
   holds: Filter | null
   partial: Filter | null
@@ -39,6 +45,7 @@ export function shapeOf(index: IndexEntry): IndexShape {
     shape = {
       paths,
       directions: index.fields.map((field) => field.direction),
+      wildcard: paths[0].endsWith(WILDCARD) ? paths[0].slice(0, -WILDCARD.length + 1) : null,
       holds: partial ?? present,
       partial,
       fields: [...all]
@@ -96,12 +103,13 @@ const NONE: Entries = { keys: [], tuples: [], multikey: false, cut: false }
 export function entriesOf(index: IndexEntry, doc: Doc, record: number): Entries {
   const shape = shapeOf(index)
   if (shape.holds && !shape.holds.test(doc)) return NONE
-  const { tuples, multikey } = indexValues(doc, shape.paths)
+  const { tuples, multikey } = shape.wildcard ? wildcardValues(doc, shape.wildcard) : indexValues(doc, shape.paths)
+  const directions = shape.wildcard ? PATH_AND_VALUE : shape.directions
   const tail = index.unique ? 0 : RECORD_BYTES
   let cut = false
   const keys: Buffer[] = []
   for (const tuple of tuples) {
-    const key = encodeKey(tuple, shape.directions, PREFIX_BYTES, tail)
+    const key = encodeKey(tuple, directions, PREFIX_BYTES, tail)
     key.writeUInt32BE(index.id, 0)
     if (tail > 0) key.writeUIntBE(record, key.length - tail, RECORD_BYTES)
     cut ||= key.length - PREFIX_BYTES - tail >= KEY_LIMIT
@@ -127,6 +135,18 @@ export function fieldsToKeep(entry: CollectionEntry, fields: readonly string[]):
     known.sets.set(name, (set = new Set([...fields, ...touched.flat()])))
   }
   return set
+}
+
+const indexed = new WeakMap<IndexEntry[], { count: number; fields: ReadonlySet<string> }>()
+
+/** The top-level fields that must be known of a new document. The same set as long as the indexes are the same. */
+export function fieldsOfNew(entry: CollectionEntry): ReadonlySet<string> {
+  let known = indexed.get(entry.indexes)
+  if (!known || known.count !== entry.indexes.length) {
+    const fields = new Set(['_id', ...entry.indexes.flatMap((index) => shapeOf(index).fields)])
+    indexed.set(entry.indexes, (known = { count: entry.indexes.length, fields }))
+  }
+  return known.fields
 }
 
 export type Records = ReturnType<typeof createRecords>

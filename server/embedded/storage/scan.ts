@@ -2,7 +2,7 @@ import { PAUSE } from '../aggregate/pipeline.js'
 import type { CollectionEntry } from './catalog.js'
 import type { Env } from './env.js'
 import type { IndexPlan, Plan, Span } from './planner.js'
-import { holderOf, prefixKey, recordKey, recordOfKey, recordOfValue } from './records.js'
+import { holderOf, prefixKey, recordKey, recordOfKey, recordOfValue, shapeOf } from './records.js'
 
 /** A candidate: a record and its bytes. */
 export type Found = { record: number; raw: Buffer }
@@ -15,6 +15,9 @@ const SLICE_MS = 5
 const FIRST_CHUNK = 8
 const LARGEST_CHUNK = 512
 const CHUNK_BYTES = 1024 * 1024
+/** So many spans are walked together, and an entry more than so few off the next one is sought. */
+const MANY_SPANS = 8
+const FEW_BETWEEN = 4
 
 /** What is made of a candidate; undefined: it is none. The bytes are lmdb's, and gone with the return (see `Borrowed`). */
 export type Make<T> = (record: number, raw: Buffer, size: number) => T | undefined
@@ -37,7 +40,7 @@ export function* runPlan<T>(
     yield* scanRecords(env, entry, examined, watch, plan.reverse, make)
     return
   }
-  const seen = plan.kind === 'union' || plan.index.multikey ? new Set<number>() : null
+  const seen = plan.kind === 'union' || plan.index.multikey || shapeOf(plan.index).wildcard ? new Set<number>() : null
   for (const branch of plan.kind === 'union' ? plan.branches : [plan]) {
     for (const record of walkIndex(env, branch, examined, watch)) {
       if (record === PAUSE) {
@@ -62,9 +65,12 @@ export function* walkIndex(
   env: Env,
   plan: IndexPlan,
   examined: Examined,
-  watch: Watch = createWatch(false)
+  pauses: boolean | Watch = false
 ): Generator<number | typeof PAUSE> {
+  const watch = typeof pauses === 'boolean' ? createWatch(pauses) : pauses
   const { unique } = plan.index
+  if (!unique && !plan.reverse && plan.spans.length >= MANY_SPANS)
+    return yield* walkSpans(env, plan.spans, examined, watch)
   const spans = plan.reverse ? [...plan.spans].reverse() : plan.spans
   let chunk = FIRST_CHUNK
   for (const span of spans) {
@@ -96,6 +102,44 @@ export function* walkIndex(
       last = key
       if (chunk < LARGEST_CHUNK) chunk *= 4
       if (watch.due()) yield* watch.pause(env)
+    }
+    if (watch.due()) yield* watch.pause(env)
+  }
+}
+
+/**
+ * The same for many spans, which are in order: the cursor goes on from one span to the next as long as few entries lie
+ * between them, since finding a place in the index costs as much as reading a dozen entries.
+ */
+function* walkSpans(env: Env, spans: Span[], examined: Examined, watch: Watch): Generator<number | typeof PAUSE> {
+  const end = spans.at(-1)!.high
+  let span = 0
+  let start: Buffer = spans[0].low
+  let after = false
+  let chunk = FIRST_CHUNK
+  for (;;) {
+    const keys = [...(env.idx.getKeys({ start, end, exclusiveStart: after, limit: chunk }) as Iterable<Buffer>)]
+    let between = 0
+    for (const key of keys) {
+      while (span < spans.length && Buffer.compare(key, spans[span].high) >= 0) span++
+      if (span === spans.length) return
+      if (Buffer.compare(key, spans[span].low) < 0) {
+        if (++between >= FEW_BETWEEN) break
+        continue
+      }
+      between = 0
+      examined.keys++
+      yield recordOfKey(key)
+    }
+    if (between >= FEW_BETWEEN) {
+      start = spans[span].low
+      after = false
+      chunk = FIRST_CHUNK
+    } else {
+      if (keys.length < chunk) return
+      start = keys.at(-1)!
+      after = true
+      if (chunk < LARGEST_CHUNK) chunk *= 2
     }
     if (watch.due()) yield* watch.pause(env)
   }

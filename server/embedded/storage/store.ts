@@ -9,8 +9,10 @@ import type { CollectionEntry, IndexEntry } from './catalog.js'
 import { openEnv } from './env.js'
 import type { Durability } from './env.js'
 import { createIndexes } from './indexes.js'
+import { planCount } from './intersection.js'
+import type { CountPlan } from './intersection.js'
 import { planQuery } from './planner.js'
-import type { Plan, SortSpec } from './planner.js'
+import type { Plan, PlanRequest, SortSpec } from './planner.js'
 import { isNullish, isPlain } from './filters.js'
 import { createRecords, entryPrefix, holderOf, shapeOf } from './records.js'
 import { runPlan } from './scan.js'
@@ -39,14 +41,12 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
   const indexes = createIndexes({ env, catalog, records })
   let lastNow = 0
 
-  function plan(entry: CollectionEntry, query: Query): Plan {
-    return planQuery(env, entry, {
-      node: query.filter.node,
-      sort: query.sort ?? null,
-      wanted: query.wanted ?? 0,
-      hint: hintName(entry, query.hint ?? null)
-    })
-  }
+  const requestOf = (entry: CollectionEntry, query: Query): PlanRequest => ({
+    node: query.filter.node,
+    sort: query.sort ?? null,
+    wanted: query.wanted ?? 0,
+    hint: hintName(entry, query.hint ?? null)
+  })
 
   const store = {
     env,
@@ -58,7 +58,9 @@ export function openStore(dir: string, options: { durability?: Durability; now: 
       lastNow = Math.max(lastNow, options.now().getTime())
       return new Date(lastNow)
     },
-    plan,
+    plan: (entry: CollectionEntry, query: Query): Plan => planQuery(env, entry, requestOf(entry, query)),
+    /** How to count what matches; its order does not matter. */
+    planCount: (entry: CollectionEntry, query: Query): CountPlan => planCount(env, entry, requestOf(entry, query)),
     /** The records that match, in the plan's order, and now and then a pause. */
     matches(entry: CollectionEntry, query: Query, chosen: Plan, examined: Examined): Generator<Found | Pause> {
       const { filter, pauses } = query

@@ -164,7 +164,9 @@ const indexes = fc.subarray<[Record<string, 1 | -1>, object]>(
     [{ n: 1, d: 1, _id: -1 }, {}],
     [{ d: 1, a: 1 }, { partialFilterExpression: { d: { $exists: true } } }],
     [{ 'l.b': 1, 'l.c': 1 }, {}],
-    [{ 'l.c': -1 }, { sparse: true }]
+    [{ 'l.c': -1 }, { sparse: true }],
+    [{ 'l.$**': 1 }, {}],
+    [{ 'a.$**': 1 }, { partialFilterExpression: { n: { $gt: 0 } } }]
   ],
   { minLength: 1 }
 )
