@@ -1,7 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import type { Connection } from 'mongoose'
 import { accountRoutes } from './accounts/routes.js'
+import { alertJobs } from './alerts/jobs.js'
+import { alertRoutes } from './alerts/routes.js'
+import { testMarkdown } from './alerts/texts.js'
 import { audienceRoutes } from './audiences/routes.js'
+import { breakerJobs } from './breakers/jobs.js'
+import { breakerRoutes } from './breakers/routes.js'
 import { callbackRoutes } from './callbacks/routes.js'
 import { rehearsalRoutes } from './campaigns/rehearsal-routes.js'
 import { campaignRoutes } from './campaigns/routes.js'
@@ -28,12 +33,18 @@ import { openapiPlugin } from './platform/openapi.js'
 import { platformJobs } from './platforms/jobs.js'
 import { platformRoutes } from './platforms/routes.js'
 import { receiptJobs } from './receipts/receipts.js'
+import { reportJobs } from './reports/jobs.js'
+import { reportRoutes } from './reports/routes.js'
 import { SENDERS } from './senders/senders.js'
+import { settingsRoutes } from './settings/routes.js'
 import { templateRoutes } from './templates/routes.js'
 import { testerRoutes } from './testers/routes.js'
 import { triggerJobs } from './triggers/jobs.js'
 import { waitRoutes } from './triggers/routes.js'
 import { VERSION } from './version.js'
+import { wordListRoutes } from './words/routes.js'
+import { webhookJobs } from './webhooks/jobs.js'
+import { webhookRoutes } from './webhooks/routes.js'
 import { quotaRoutes } from './wechat/quota-routes.js'
 import { tokenRoutes } from './wechat/routes.js'
 import { buildRooms, type AppParts, type Rooms } from './rooms.js'
@@ -66,15 +77,31 @@ export async function buildApp(parts: AppParts) {
       const { platforms, testers, events, audiences, imports, campaigns, triggers, receipts, followers } = rooms
       const upstream = [operators, apiKeys, operations, accounts, platforms, people, templates, credentials, messages]
       await Promise.all(
-        [...upstream, testers, events, audiences, imports, campaigns, triggers, receipts, followers].map((room) =>
-          room.ready()
-        )
+        [
+          ...upstream,
+          rooms.breakers,
+          rooms.webhooks,
+          rooms.alerts,
+          testers,
+          events,
+          audiences,
+          imports,
+          campaigns,
+          triggers,
+          receipts,
+          followers
+        ].map((room) => room.ready())
       )
       if (parts.works) {
         await messageJobs({ jobs, messages, accounts })
+        await breakerJobs({ jobs, breakers: rooms.breakers })
         await receiptJobs({ jobs, receipts })
         await triggerJobs({ jobs, triggers })
+        await reportJobs({ jobs, reports: rooms.reports })
         await platformJobs({ jobs, platforms })
+        const { webhooks, alerts, watch, campaignNews } = rooms
+        await alertJobs({ jobs, watch })
+        await webhookJobs({ jobs, webhooks, collect: [alerts.publish, campaignNews] })
         jobs.define('people.finish', async () => void (await people.finish()))
         await jobs.every(60_000, 'people.finish')
       }
@@ -86,6 +113,7 @@ export async function buildApp(parts: AppParts) {
       await jobs.stop()
       await rooms.events.stop()
       await rooms.client.close()
+      await rooms.outside.close()
     }
   }
 }
@@ -114,7 +142,8 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
     verify: rooms.verify,
     forgetToken: rooms.tokenCentre.forget,
     letGo: platforms.authorizations.letGo,
-    halt: rooms.messages.halt
+    halt: rooms.messages.halt,
+    loosen: rooms.messages.loosen
   })
   await app.register(platformRoutes, { platforms, accounts })
   await app.register(tokenRoutes, { accounts, tokens: rooms.tokenCentre })
@@ -128,7 +157,7 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   const history = { timeline: createTimeline({ clock, ...rooms }), whyNot: createWhyNot({ db, clock, ...rooms }) }
   await app.register(historyRoutes, { people, accounts, campaigns, ...history })
   await app.register(importRoutes, { imports: rooms.imports, accounts, operations })
-  await app.register(templateRoutes, { templates, accounts, operations, people })
+  await app.register(templateRoutes, { templates, accounts, operations, people, words: rooms.words })
   await app.register(captureRoutes, { capture, accounts })
   await app.register(credentialRoutes, {
     credentials,
@@ -142,9 +171,21 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(eventRoutes, { events, people, accounts })
   await app.register(audienceRoutes, { audiences, accounts })
   await app.register(campaignRoutes, { campaigns, accounts })
+  await app.register(breakerRoutes, { breakers: rooms.breakers, accounts })
+  await app.register(wordListRoutes, { words: rooms.words })
   await app.register(rehearsalRoutes, { rehearsals: rooms.rehearsals, campaigns, operations })
   await app.register(waitRoutes, { triggers: rooms.triggers, campaigns })
+  await app.register(reportRoutes, { reports: rooms.reports, campaigns, accounts })
   await app.register(followerRoutes, { followers, accounts, operations })
+  await app.register(settingsRoutes, {
+    settings: rooms.settings,
+    accounts,
+    changed: rooms.webhooks.changed,
+    tryTarget: async (id) => rooms.webhooks.testTarget(id, testMarkdown((await rooms.settings.get()).language)),
+    deliveries: (id, query) => rooms.webhooks.deliveries(id, {}, query)
+  })
+  await app.register(webhookRoutes, { webhooks: rooms.webhooks, accounts })
+  await app.register(alertRoutes, { alerts: rooms.alerts, accounts })
   await app.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })
 }
 

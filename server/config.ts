@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isAllowable } from './webhooks/allow.js'
 
 /** Everything a process is told from outside, with its defaults filled in. */
 export type Config = {
@@ -21,6 +22,8 @@ export type Config = {
   apiBase: string
   /** Take the caller's address from X-Forwarded-For: only behind a proxy that sets it. */
   trustProxy: boolean
+  /** Hosts, addresses and ranges webhooks may reach though they are not public. */
+  webhookAllow: string[]
 }
 
 /** One variable of the environment: what README's table and `--help` say of it. */
@@ -33,6 +36,11 @@ const Port = z
   .refine((port) => port <= 65_535, 'is a whole number from 0 to 65535')
 const Url = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
 const Flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
+
+const Allowed = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .refine((parts) => parts.every(isAllowable), 'is a list of hosts, host:port, addresses or ranges like 10.0.0.0/8')
 
 const Environment = z
   .object({
@@ -50,7 +58,8 @@ const Environment = z
     HONGYAN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
     HONGYAN_LOG_PRETTY: Flag.optional(),
     HONGYAN_API_BASE: Url.default('https://api.weixin.qq.com'),
-    HONGYAN_TRUST_PROXY: Flag.default(false)
+    HONGYAN_TRUST_PROXY: Flag.default(false),
+    HONGYAN_WEBHOOK_ALLOW: Allowed.default([])
   })
   .refine((env) => (env.HONGYAN_ADMIN_EMAIL === undefined) === (env.HONGYAN_ADMIN_PASSWORD === undefined), {
     path: ['HONGYAN_ADMIN_PASSWORD'],
@@ -100,7 +109,8 @@ export function readConfig(
     logLevel: env.HONGYAN_LOG_LEVEL,
     logPretty: env.HONGYAN_LOG_PRETTY ?? terminal,
     apiBase: env.HONGYAN_API_BASE,
-    trustProxy: env.HONGYAN_TRUST_PROXY
+    trustProxy: env.HONGYAN_TRUST_PROXY,
+    webhookAllow: env.HONGYAN_WEBHOOK_ALLOW
   }
 }
 
@@ -121,5 +131,10 @@ export const VARIABLES: readonly Variable[] = [
   { name: 'HONGYAN_LOG_LEVEL', default: 'info', meaning: 'trace, debug, info, warn, error or silent' },
   { name: 'HONGYAN_LOG_PRETTY', default: 'true on a terminal', meaning: 'lines for people instead of JSON' },
   { name: 'HONGYAN_API_BASE', default: 'https://api.weixin.qq.com', meaning: 'where accounts send by default' },
-  { name: 'HONGYAN_TRUST_PROXY', default: 'false', meaning: 'believe X-Forwarded-For of the proxy in front' }
+  { name: 'HONGYAN_TRUST_PROXY', default: 'false', meaning: 'believe X-Forwarded-For of the proxy in front' },
+  {
+    name: 'HONGYAN_WEBHOOK_ALLOW',
+    default: 'none',
+    meaning: 'inner hosts and ranges webhooks may reach, comma-separated'
+  }
 ]

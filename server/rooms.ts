@@ -4,9 +4,13 @@ import type { Dispatcher } from 'undici'
 import { createAccounts, type Account } from './accounts/accounts.js'
 import { targetOf } from './accounts/target.js'
 import { createVerify } from './accounts/verify.js'
+import { createAlerts } from './alerts/alerts.js'
+import { createWatch } from './alerts/watch.js'
 import { createAudiences } from './audiences/audiences.js'
+import { createBreakers } from './breakers/breakers.js'
 import { createCallbacks } from './callbacks/callbacks.js'
 import { createCampaigns } from './campaigns/campaigns.js'
+import { createCampaignNews } from './campaigns/news.js'
 import { createRehearsals } from './campaigns/rehearsals.js'
 import { createCapture } from './capture/capture.js'
 import type { Config } from './config.js'
@@ -32,18 +36,23 @@ import { createTokens } from './platform/tokens.js'
 import { createPlatforms } from './platforms/platforms.js'
 import { createPlatformPushes } from './platforms/pushes.js'
 import { createReceipts } from './receipts/receipts.js'
+import { createReports } from './reports/reports.js'
 import { createSenders } from './senders/senders.js'
 import { createRenderer } from './templates/content.js'
+import { createSettings } from './settings/settings.js'
 import { createTemplates } from './templates/templates.js'
 import { createTesters } from './testers/testers.js'
 import { createTriggers } from './triggers/triggers.js'
+import { createOutside } from './webhooks/outside.js'
+import { createWebhooks } from './webhooks/webhooks.js'
+import { createWordLists } from './words/words.js'
 import { createTokenCentre } from './wechat/access-token.js'
 import { createWechatApi } from './wechat/api.js'
 import { createWechatClient } from './wechat/client.js'
 import { bySecret } from './wechat/token-calls.js'
 
 export type AppParts = {
-  config: Pick<Config, 'apiBase' | 'publicUrl' | 'trustProxy'>
+  config: Pick<Config, 'apiBase' | 'publicUrl' | 'trustProxy'> & Partial<Pick<Config, 'webhookAllow'>>
   db: Connection
   clock: Clock
   log: Log
@@ -90,6 +99,13 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   const operations = createOperations({ db, clock, log })
 
   const accounts = createAccounts({ db, clock, sealer, apiBase: config.apiBase, publicUrl: config.publicUrl })
+  const outside = createOutside({ allow: config.webhookAllow ?? [] })
+  const settings = createSettings({ db, clock, sealer, urlFault: outside.fault })
+  const webhooks = createWebhooks({ db, clock, log, sealer, random, outside, settings })
+  const accountName = async (id: string) => (await accounts.get(id).catch(() => null))?.name ?? null
+  const alerts = createAlerts({ db, clock, log, settings, webhooks, accountName })
+  const words = createWordLists({ db, clock })
+  const breakers = createBreakers({ db, clock, log, accounts })
   const client = createWechatClient({ log, ...(parts.dispatcher && { dispatcher: parts.dispatcher }) })
   const platforms = createPlatforms({
     db,
@@ -135,7 +151,7 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   }
 
   const people = createPeople({ db, clock, sealer })
-  const templates = createTemplates({ db, clock, log, accounts, wechat, jobs, operations })
+  const templates = createTemplates({ db, clock, log, accounts, wechat, jobs, operations, words })
   const credentials = createCredentials({ db, clock, sealer, grantType: templates.grantTypeOf })
   const senders = createSenders({ client, tokens: tokenCentre })
   const messages = createMessages({
@@ -149,18 +165,48 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     credentials,
     senders,
     tokens: tokenCentre,
+    breakers,
+    words,
+    alerts,
+    webhooks,
     publicUrl: config.publicUrl
   })
+  people.onErase(({ personIds }) => webhooks.erase(personIds))
   const opens = createOpens({ clock, accounts, messages })
   const testers = createTesters({ db, clock, sealer, people })
   const renderer = createRenderer()
-  const direct = createDirect({ clock, sealer, accounts, people, templates, credentials, messages, renderer })
+  const direct = createDirect({
+    clock,
+    sealer,
+    accounts,
+    people,
+    templates,
+    credentials,
+    messages,
+    renderer,
+    words
+  })
   const events = createEvents({ db, clock, log, jobs, people })
-  const audiences = createAudiences({ db, clock, people, events, credentials, templates })
+  const audiences = createAudiences({ db, clock, random, people, events, credentials, templates })
   const { lists } = audiences
   const maxBytes = parts.importMaxBytes
   const imports = createImports({ db, clock, log, sealer, jobs, operations, accounts, people, lists, maxBytes })
-  const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
+  const campaigns = createCampaigns({
+    db,
+    clock,
+    log,
+    jobs,
+    accounts,
+    people,
+    templates,
+    audiences,
+    credentials,
+    messages,
+    breakers,
+    words
+  })
+  // After the campaigns, which follow breakers themselves: rows of a run that is paused would not be looked at.
+  breakers.onChange(messages.letTry)
   const rehearsals = createRehearsals({
     db,
     clock,
@@ -173,7 +219,9 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     audiences,
     campaigns,
     testers,
-    operations
+    operations,
+    breakers,
+    words
   })
   const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
   // One after another, each by what stands then: an older piece of news must not stop what a newer one let go on.
@@ -188,6 +236,7 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   })
   const platformPushes = createPlatformPushes({ clock, sealer, platforms, events })
   const receipts = createReceipts({ db, clock, sealer, people, messages })
+  const reports = createReports({ clock, log, accounts, campaigns, messages })
   const followers = createFollowers({
     db,
     clock,
@@ -214,6 +263,20 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     learnLater: followers.learnLater,
     said: testers.said
   })
+  const campaignNews = createCampaignNews({ rows: campaigns.rows, webhooks })
+  const watch = createWatch({
+    clock,
+    log,
+    settings,
+    alerts,
+    webhooks,
+    accounts,
+    messages,
+    credentials,
+    templates,
+    platforms,
+    breakers: breakers.list
+  })
   const capture = createCapture({ clock, accounts, people, credentials, events, opens, testers, tokens, logIn })
 
   return {
@@ -223,6 +286,13 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     apiKeys,
     operations,
     accounts,
+    words,
+    breakers,
+    outside,
+    settings,
+    webhooks,
+    alerts,
+    watch,
     client,
     platforms,
     platformPushes,
@@ -240,9 +310,11 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     audiences,
     imports,
     campaigns,
+    campaignNews,
     rehearsals,
     triggers,
     receipts,
+    reports,
     followers,
     callbacks,
     capture

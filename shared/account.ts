@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { Instant, Zone } from './instant.js'
+import { BreakerSettings } from './breaker.js'
 import { Source } from './credential.js'
+import { Penalty } from './penalty.js'
 
 export const AccountKind = z.enum(['miniprogram', 'service'])
 export type AccountKind = z.infer<typeof AccountKind>
@@ -77,6 +79,8 @@ const settings = {
   zone: Zone.optional(),
   /** `required`: a campaign goes online only after an accepted test send and a dry run of it as it is. */
   testLadder: z.enum(['off', 'required']).optional(),
+  /** When sending of a template, or of the account, is stopped for what people and WeChat answer. */
+  breaker: BreakerSettings.optional(),
   callback: z
     .strictObject({
       token: z.string().min(3).max(32).optional(),
@@ -98,7 +102,13 @@ export const AccountCreate = z.strictObject({
 export type AccountCreate = z.infer<typeof AccountCreate>
 
 export const AccountPatch = z
-  .strictObject({ secret: z.string().min(8).max(64), mode: z.enum(['live', 'sandbox']), ...settings })
+  .strictObject({
+    secret: z.string().min(8).max(64),
+    mode: z.enum(['live', 'sandbox']),
+    /** null: it was lifted. */
+    penalty: Penalty.nullable(),
+    ...settings
+  })
   .partial()
 export type AccountPatch = z.infer<typeof AccountPatch>
 
@@ -128,6 +138,7 @@ export const AccountView = z.object({
   reserveForTransactional: z.int(),
   grantsFrom: z.enum(['phone', 'events']),
   testLadder: z.enum(['off', 'required']),
+  breaker: BreakerSettings.required().extend({ shares: BreakerSettings.shape.shares.unwrap().required() }),
   callback: z.object({
     url: z.string(),
     token: z.string().nullable(),
@@ -149,7 +160,7 @@ export const AccountView = z.object({
   /** Permission sets granted, by their number; empty for accounts connected by secret, which have all of them. */
   permissions: z.array(z.int()),
   functions: z.record(z.string(), z.object({ ok: z.boolean(), missing: z.array(z.string()) })),
-  penalty: z.unknown().nullable(),
+  penalty: Penalty.nullable(),
   createdAt: Instant,
   updatedAt: Instant
 })

@@ -63,6 +63,10 @@ export const AudiencePreviewPost = z.strictObject({
 })
 export const AudiencePreview = z.object({
   count: z.int(),
+  /** 0: `count` was counted. Else it is estimated, and 95 of 100 times the true number is within so many of it. */
+  countMargin: z.int(),
   reachable: z.int(),
+  /** As `countMargin`. */
+  reachableMargin: z.int(),
   samples: z.array(z.object({ personId: z.string(), attributes: z.record(z.string(), AttributeValue) }))
 })

@@ -3,6 +3,7 @@ import { Instant } from './instant.js'
 import { Content, Open } from './template.js'
 import { Trigger } from './trigger.js'
 import { Lane, Scene } from './message.js'
+import { Funnel } from './report.js'
 
 export const CampaignState = z.enum(['draft', 'online', 'paused', 'finished', 'cancelled'])
 export type CampaignState = z.infer<typeof CampaignState>
@@ -29,6 +30,8 @@ const body = {
     .optional(),
   waitForCredential: z.boolean().default(false),
   topic: z.string().max(40).optional(),
+  /** Its own limit, beside the account's: it stops the campaign's messages in either lane, whatever else the day held. */
+  caps: z.strictObject({ perPersonPerDay: z.int().min(1).max(50) }).optional(),
   missed: z
     .strictObject({ lateWithinMs: z.int().min(0) })
     .or(z.literal('skip'))
@@ -55,6 +58,27 @@ export const CampaignView = z.object({
 })
 export type CampaignView = z.infer<typeof CampaignView>
 
+/** What is to be expected of a campaign; null where nobody can say. */
+export const ForecastView = z.object({
+  /** In the audience now. */
+  matched: z.int(),
+  reachableNow: z.int(),
+  /** When it would start: its next run, or now. */
+  sendAt: Instant,
+  /** Whose right will still be good then. */
+  reachableAtSendTime: z.int().nullable(),
+  /** The limit a person and day that stops its messages, the tighter of the account's and its own; null: none. */
+  capLimit: z.int().nullable(),
+  /** Of those it would reach, whose day is full already; known for today only. */
+  capped: z.int().nullable(),
+  /** Messages the account still sends on that day, in the campaign's lane. */
+  dailyBudgetLeft: z.int().nullable(),
+  /** From the first to the last message, at the account's pace, quiet hours and retries left out. */
+  durationMs: z.int().nullable(),
+  /** The audience is so large that only its first people were looked at. */
+  estimated: z.boolean()
+})
+
 export const RunState = z.enum(['expanding', 'sending', 'finished', 'cancelled', 'missed'])
 export const RunView = z.object({
   id: z.string(),
@@ -73,11 +97,16 @@ export const RunView = z.object({
     byReason: z.record(z.string(), z.int()),
     /** Messages whose card was opened, each counted once. */
     opened: z.int()
-  })
+  }),
+  /** Messages through a second, over the last five minutes. */
+  rate: z.number(),
+  /** When the open ones are through at that rate; null while nobody can say. */
+  etaAt: Instant.nullable(),
+  funnel: Funnel
 })
 export type RunView = z.infer<typeof RunView>
 
-/** Going online untried, on an account that demands tests: an owner's word, kept in the audit log. */
+/** Going online untried, on an account that demands tests, or with marketing words: an owner's word, kept in the audit log. */
 export const Activation = z.strictObject({
   override: z.strictObject({ reason: z.string().trim().min(10).max(500) }).optional()
 })

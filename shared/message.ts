@@ -32,7 +32,7 @@ export const SkipReason = z.enum([
 ])
 export type SkipReason = z.infer<typeof SkipReason>
 
-export const WaitingFor = z.enum(['time', 'credential', 'quietHours', 'quota', 'penalty'])
+export const WaitingFor = z.enum(['time', 'credential', 'quietHours', 'quota', 'penalty', 'breaker'])
 export const Lane = z.enum(['transactional', 'bulk'])
 export type Lane = z.infer<typeof Lane>
 export const Scene = z.enum(['payment', 'appointment', 'logistics'])

@@ -25,7 +25,12 @@ export const Scope = z.enum([
   'messages:read',
   'messages:send',
   'tokens:read',
-  'tokens:refresh'
+  'tokens:refresh',
+  'alerts:read',
+  'webhooks:read',
+  'webhooks:write',
+  'settings:read',
+  'settings:write'
 ])
 export type Scope = z.infer<typeof Scope>
 

@@ -65,6 +65,7 @@ export const GateName = z.enum([
   'suppressed',
   'follower',
   'account',
+  'breaker',
   'quietHours',
   'credential',
   'cap',

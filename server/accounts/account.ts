@@ -1,7 +1,10 @@
 import type { AccountView, Interface } from '../../shared/account.js'
+import type { Penalty } from '../../shared/penalty.js'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
+import { breakerSettings } from './breaker-settings.js'
 import type { AccountRow, Block } from './model.js'
+import { standingPenalty } from './penalty.js'
 import { standingOf, underStanding } from './permissions.js'
 
 /**
@@ -17,6 +20,8 @@ export type Account = AccountView & {
   sharedUntil: Date | null
   /** Are we, as far as we know, the only sender of this account now? */
   exclusive: boolean
+  /** The penalty, while it holds something. */
+  punished: Penalty | null
   /** Grows with each change of settings; the ETag. */
   rev: number
 }
@@ -82,6 +87,7 @@ export function createAccountOf({
       reserveForTransactional: row.reserveForTransactional,
       grantsFrom: row.grantsFrom,
       testLadder: row.testLadder ?? 'off',
+      breaker: breakerSettings(row.breaker),
       callback: {
         url: `${publicUrl}/callback/${row.appId}`,
         ...callbackKeys(row, authorizer !== null),
@@ -104,6 +110,7 @@ export function createAccountOf({
       blocked: row.blocked,
       sharedUntil,
       exclusive: sharedUntil === null || sharedUntil <= clock.now(),
+      punished: standingPenalty(row.penalty, clock.now()),
       rev: row.rev
     }
   }
@@ -112,6 +119,6 @@ export function createAccountOf({
 /** An account as REST shows it. */
 export function accountView(account: Account): AccountView {
   const { blocked: _blocked, sharedUntil: _sharedUntil, exclusive: _exclusive, rev: _rev, ...rest } = account
-  const { pausedByOperator, ...view } = rest
+  const { pausedByOperator, punished: _punished, ...view } = rest
   return { ...view, paused: pausedByOperator }
 }

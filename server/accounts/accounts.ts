@@ -1,6 +1,7 @@
 import type { Connection } from 'mongoose'
 import type { AccountCreate, AccountPatch, AccountView, Interface } from '../../shared/account.js'
 import type { PageQuery } from '../../shared/page.js'
+import type { Penalty } from '../../shared/penalty.js'
 import type { Clock } from '../platform/clock.js'
 import { mustMatch } from '../platform/etag.js'
 import { newId, randomToken } from '../platform/ids.js'
@@ -12,6 +13,7 @@ import { createAccountOf, type Account } from './account.js'
 import { apiBaseFault, isHttp } from './api-base.js'
 import { AccountExists, ApiBaseRefused, KeyNeeded, NoSuchAccount, RelayRefused, SecretNeeded } from './errors.js'
 import { accountModel, type AccountRow, type Block } from './model.js'
+import { afterAnswer } from './penalty.js'
 import type { Authorizer } from './permissions.js'
 
 export { accountView, type Account } from './account.js'
@@ -122,6 +124,7 @@ export function createAccounts({
       reserveForTransactional: body.reserveForTransactional ?? 0,
       grantsFrom: body.grantsFrom ?? (body.kind === 'miniprogram' ? 'phone' : 'events'),
       testLadder: body.testLadder ?? 'off',
+      breaker: body.breaker ?? {},
       callback: {
         sealedToken: sealer.seal(callback?.token ?? randomToken(18).replace(/[-_]/g, '0')),
         sealedAesKey: callback?.aesKey === undefined ? null : sealer.seal(callback.aesKey),
@@ -235,7 +238,7 @@ export function createAccounts({
     /** Merges settings; groups (`limits`, `caps`, `capture`, `sources`, `callback`) are merged field by field. @throws PreconditionFailed */
     async patch(id: string, body: AccountPatch, ifMatch?: string): Promise<Account> {
       const seen = await row(id)
-      const { secret, callback, limits, caps, capture, sources, ...plain } = body
+      const { secret, callback, limits, caps, capture, sources, breaker, ...plain } = body
       if (body.mode !== undefined || body.apiBase !== undefined || callback?.relayTo !== undefined) {
         checkUrls(body.mode ?? seen.mode, body.apiBase ?? seen.apiBase, callback?.relayTo)
       }
@@ -254,6 +257,9 @@ export function createAccounts({
       if (capture !== undefined) set.capture = { ...seen.capture, ...capture }
       if (caps !== undefined) set.caps = { ...seen.caps, ...caps }
       if (sources !== undefined) set.sources = { ...seen.sources, ...sources }
+      if (breaker !== undefined) {
+        set.breaker = { ...seen.breaker, ...breaker, shares: { ...seen.breaker?.shares, ...breaker.shares } }
+      }
       if (limits !== undefined) {
         set.limits = { ...seen.limits, ...limits, perDay: { ...seen.limits.perDay, ...limits.perDay } }
       }
@@ -294,6 +300,22 @@ export function createAccounts({
 
     /** Holds one interface until then, or until an operator resumes the account. */
     block: (id: string, name: Interface, block: Block): Promise<void> => note(id, { [`blocked.${name}`]: block }),
+
+    /**
+     * WeChat's answer `code` to a call of `called` speaks of a penalty; others tell nothing. @returns what stands now, and
+     * whether that is news
+     */
+    async punish(id: string, code: number, called: Interface): Promise<{ penalty: Penalty | null; changed: boolean }> {
+      for (;;) {
+        const { penalty: seen } = await row(id)
+        const penalty = afterAnswer(seen, code, called, clock.now())
+        if (penalty === seen) return { penalty, changed: false }
+        const filter = { _id: id as never, penalty: seen as never }
+        const { matchedCount } = await model.collection.updateOne(filter, { $set: { penalty: penalty as never } })
+        cache.clear()
+        if (matchedCount === 1) return { penalty, changed: true }
+      }
+    },
 
     /** Somebody else was seen spending this account's formIds; taken to be so until then. */
     markShared: (id: string, until: Date): Promise<void> => note(id, { sharedUntil: until }),

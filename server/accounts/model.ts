@@ -1,5 +1,7 @@
 import { Schema, type Connection } from 'mongoose'
 import type { AccountView, Interface } from '../../shared/account.js'
+import type { BreakerSettings } from '../../shared/breaker.js'
+import type { Penalty } from '../../shared/penalty.js'
 import type { Authorizer } from './permissions.js'
 
 /** One interface WeChat has shut for a while: 45009, a penalty, too many refusals. */
@@ -36,6 +38,8 @@ export type AccountRow = {
   grantsFrom: AccountView['grantsFrom']
   /** Absent in rows older than the setting: off. */
   testLadder?: AccountView['testLadder']
+  /** Absent in rows older than the setting: all defaults. */
+  breaker?: BreakerSettings
   callback: {
     sealedToken: string | null
     sealedAesKey: string | null
@@ -46,7 +50,7 @@ export type AccountRow = {
   }
   permissions: number[]
   functions: AccountView['functions']
-  penalty: unknown
+  penalty: Penalty | null
   blocked: Partial<Record<Interface, Block>>
   sharedUntil: Date | null
   verifiedAt: Date | null
@@ -82,6 +86,7 @@ const schema = new Schema<AccountRow>(
     reserveForTransactional: { type: Number, default: 0 },
     grantsFrom: { type: String, required: true },
     testLadder: { type: String, default: 'off' },
+    breaker: { type: anything, default: {} },
     callback: { type: anything, required: true },
     permissions: { type: [Number], default: [] },
     functions: { type: anything, default: {} },

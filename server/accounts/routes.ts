@@ -22,7 +22,9 @@ export const accountRoutes: FastifyPluginAsyncZod<{
   letGo: (appId: string) => Promise<void>
   /** Tells the senders: nothing of this account fires from the next block of slots on, or it may again. */
   halt: (accountId: string, halted: boolean) => Promise<void>
-}> = async (app, { accounts, verify, forgetToken, letGo, halt }) => {
+  /** What waits for the end of a penalty, or for an interface to be opened, looks again. */
+  loosen: (accountId: string, waitingFor: 'penalty' | 'quota') => Promise<void>
+}> = async (app, { accounts, verify, forgetToken, letGo, halt, loosen }) => {
   const read = app.requireCaller({ scope: 'accounts:read' })
   const write = app.requireCaller({ scope: 'accounts:write', role: 'operator' })
 
@@ -68,6 +70,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
         // Which permission sets are compulsory hangs on the windows.
         if (secret !== undefined || serviceWindow !== undefined) await halt(id, account.paused)
       }
+      if (request.body.penalty !== undefined) await loosen(id, 'penalty')
       // A token got with the old secret or from another host may go on working, or not: start afresh.
       if ([secret, apiBase, tokenApi, mode].some((value) => value !== undefined)) await forgetToken(id)
       return reply.header('etag', etagOf(account.rev)).send(accountView(account))
@@ -95,6 +98,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
     async resume(id: string) {
       const account = await accounts.resume(id)
       await halt(id, account.paused)
+      await loosen(id, 'quota')
       return account
     }
   }

@@ -1,13 +1,12 @@
 import type { Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { z } from 'zod'
-import type { AudienceCreate, AudiencePatch, AudiencePreview, AudienceView, Rule } from '../../shared/audience.js'
+import type { AudienceCreate, AudiencePatch, AudienceView, Rule } from '../../shared/audience.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { Account } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { Events } from '../events/events.js'
-import { LIVE_PERSON } from '../people/model.js'
-import type { People } from '../people/people.js'
+import type { People, Person } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { newId } from '../platform/ids.js'
@@ -15,12 +14,12 @@ import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
 import { createLists } from './lists.js'
 import { createMembership, currentPersons, readBatch, type Batch, type Reach } from './members.js'
-import { audienceModel, type AudienceRow } from './model.js'
+import { audienceModel, type AudienceRow, type AudienceSource } from './model.js'
+import { createPreview } from './preview.js'
 import { createReach } from './reach.js'
 import { compileRule } from './rule.js'
 
-/** Whom an audience holds: a rule, or a fixed list. What a run keeps of it. */
-export type AudienceSource = { rule: Rule } | { personIds: string[]; listId?: string }
+export type { AudienceSource } from './model.js'
 
 /** A campaign that is not over and sends to an audience. */
 export type AudienceUse = { campaignId: string; name: string; state: string; accountId: string }
@@ -28,7 +27,8 @@ export type AudienceUse = { campaignId: string; name: string; state: string; acc
 export type Audiences = ReturnType<typeof createAudiences>
 
 const BATCH = 1_000
-const SAMPLES = 10
+const allIds = ({ id, was }: Pick<Person, 'id' | 'was'>): string[] => [id, ...was]
+
 /** No id of ours is longer; a list of 10,000 has to stay small enough to be stored and shown. */
 const ID_LIMIT = 64
 
@@ -36,6 +36,7 @@ const ID_LIMIT = 64
 export function createAudiences({
   db,
   clock,
+  random,
   people,
   events,
   credentials,
@@ -43,6 +44,8 @@ export function createAudiences({
 }: {
   db: Connection
   clock: Clock
+  /** Between 0 and 1: where samples are taken. */
+  random: () => number
   people: People
   events: Pick<Events, 'rows'>
   credentials: Credentials
@@ -50,7 +53,7 @@ export function createAudiences({
 }) {
   const model = audienceModel(db)
   const rows = model.collection as unknown as Collection<AudienceRow>
-  const persons = people.models.people
+  const rowsOfPeople = people.models.people
   const uses: ((audienceId: string) => Promise<AudienceUse[]>)[] = []
   const reachOf = createReach({ clock, people, credentials, templates })
   const lists = createLists({ db, clock, audiences: rows })
@@ -60,7 +63,7 @@ export function createAudiences({
   })
 
   const membership = (reach: Reach) =>
-    createMembership({ people: persons, events: events.rows, reach, now: clock.now() })
+    createMembership({ people: rowsOfPeople, events: events.rows, reach, now: clock.now() })
 
   async function row(id: string): Promise<AudienceRow> {
     const found = await rows.findOne({ _id: id })
@@ -73,12 +76,12 @@ export function createAudiences({
   }
 
   /** Of these persons (already known to meet the rule's filter), those who meet the rest. */
-  async function narrowed(source: AudienceSource, account: Account, batch: Batch): Promise<string[]> {
-    if ('personIds' in source) return [...batch.keys()]
+  async function narrowed(source: AudienceSource, account: Account, batch: Batch): Promise<Person[]> {
+    if ('personIds' in source) return [...batch.values()]
     const { rest } = compileRule(source.rule)
-    if (rest === null) return [...batch.keys()]
-    const met = await membership((ids, templateId) => reachOf(account, ids, templateId)).members(rest, batch)
-    return [...batch.keys()].filter((id) => met.has(id))
+    if (rest === null) return [...batch.values()]
+    const met = await membership((persons, templateId) => reachOf(account, persons, templateId)).members(rest, batch)
+    return [...batch.values()].filter(({ id }) => met.has(id))
   }
 
   async function stream(
@@ -89,20 +92,21 @@ export function createAudiences({
       limit = BATCH,
       createdBefore = null
     }: { after: string | null; limit?: number; createdBefore?: Date | null }
-  ): Promise<{ personIds: string[]; next: string | null }> {
+  ): Promise<{ persons: Person[]; next: string | null }> {
     if ('personIds' in source) {
       const posted = source.personIds.filter((id) => after === null || id > after)
       const { listId } = source
       const imported = listId === undefined ? [] : await lists.page(listId, after, limit + 1, createdBefore)
       const ids = [...new Set([...posted, ...imported])].sort()
       const part = ids.slice(0, limit)
-      const found = part.length === 0 ? new Map<string, string[]>() : await currentPersons(persons, part)
-      return { personIds: await oncePerList(source, found, part), next: ids.length > limit ? part.at(-1)! : null }
+      const found: Batch = part.length === 0 ? new Map() : await currentPersons(rowsOfPeople, part)
+      const persons = await oncePerList(source, found, part)
+      return { persons, next: ids.length > limit ? part.at(-1)! : null }
     }
     const { filter } = compileRule(source.rule)
-    const batch = await readBatch(persons, filter, { after, limit, createdBefore })
+    const batch = await readBatch(rowsOfPeople, filter, { after, limit, createdBefore })
     const next = batch.size < limit ? null : [...batch.keys()].at(-1)!
-    return { personIds: await narrowed(source, account, batch), next }
+    return { persons: await narrowed(source, account, batch), next }
   }
 
   /** Those of these ids a fixed list holds as they are. */
@@ -118,47 +122,38 @@ export function createAudiences({
     source: { personIds: string[]; listId?: string },
     found: Batch,
     part: string[]
-  ): Promise<string[]> {
-    const merged = [...found].filter(([, was]) => was.length > 0)
-    const listed = merged.length === 0 ? new Set<string>() : await listedOf(source, merged.flat(2))
+  ): Promise<Person[]> {
+    const merged = [...found.values()].filter(({ was }) => was.length > 0)
+    const listed = merged.length === 0 ? new Set<string>() : await listedOf(source, merged.flatMap(allIds))
     const here = new Set(part)
     const first = (ids: string[]) => ids.filter((id) => listed.has(id)).sort()[0]
-    return [...found].flatMap(([id, was]) => (was.length === 0 || here.has(first([id, ...was])!) ? [id] : []))
+    return [...found.values()].filter((person) => person.was.length === 0 || here.has(first(allIds(person))!))
   }
 
   async function among(source: AudienceSource, account: Account, personIds: string[]): Promise<Set<string>> {
     if (personIds.length === 0) return new Set()
     if ('personIds' in source) {
-      const found = await currentPersons(persons, personIds)
-      const listed = await listedOf(source, [...found].flat(2))
-      return new Set([...found].filter(([id, was]) => [id, ...was].some((each) => listed.has(each))).map(([id]) => id))
+      const found = await currentPersons(rowsOfPeople, personIds)
+      const listed = await listedOf(source, [...found.values()].flatMap(allIds))
+      const inside = [...found.values()].filter((person) => allIds(person).some((each) => listed.has(each)))
+      return new Set(inside.map(({ id }) => id))
     }
     const { filter } = compileRule(source.rule)
-    const batch: Batch = new Map()
     const wanted = { $and: [{ _id: { $in: personIds } }, filter] }
-    for (const [id, was] of await readBatch(persons, wanted, {
-      after: null,
-      limit: personIds.length,
-      createdBefore: null
-    }))
-      batch.set(id, was)
-    return new Set(await narrowed(source, account, batch))
+    const batch = await readBatch(rowsOfPeople, wanted, { after: null, limit: personIds.length, createdBefore: null })
+    return new Set((await narrowed(source, account, batch)).map(({ id }) => id))
   }
 
-  /** A few of these persons, of those that some account of `knownTo` knows. */
-  async function some(personIds: string[], limit: number, knownTo: string[] | null) {
-    const filter = {
-      _id: { $in: personIds },
-      ...LIVE_PERSON,
-      ...(knownTo !== null && { accountIds: { $in: knownTo } })
+  async function* listed(source: AudienceSource, account: Account): AsyncGenerator<Person[]> {
+    for (let after: string | null = null; ;) {
+      const { persons, next }: { persons: Person[]; next: string | null } = await stream(source, account, { after })
+      yield persons
+      if (next === null) return
+      after = next
     }
-    const found = await persons
-      .find(filter, { projection: { attributes: 1 } })
-      .sort({ _id: 1 })
-      .limit(limit)
-      .toArray()
-    return found.map(({ _id, attributes }) => ({ personId: _id, attributes: attributes ?? {} }))
   }
+
+  const preview = createPreview({ persons: rowsOfPeople, random, narrowed, reachOf, listed })
 
   return {
     rows,
@@ -238,27 +233,9 @@ export function createAudiences({
 
     /**
      * How many are in it now, how many of them `account` can reach now (with this template), and who for example: only
-     * people one of the accounts `knownTo` knows (null: anybody).
+     * people one of the accounts `knownTo` knows (null: anybody). Of large audiences parts are estimated; the margins say so.
      */
-    async preview(
-      account: Account,
-      source: AudienceSource,
-      { templateId = null, knownTo = null }: { templateId?: string | null | undefined; knownTo?: string[] | null } = {}
-    ): Promise<z.infer<typeof AudiencePreview>> {
-      let [count, reachable] = [0, 0]
-      const samples: z.infer<typeof AudiencePreview>['samples'] = []
-      for (let after: string | null = null; ;) {
-        const { personIds, next }: { personIds: string[]; next: string | null } = await stream(source, account, {
-          after
-        })
-        count += personIds.length
-        reachable += (await reachOf(account, personIds, templateId)).size
-        if (samples.length < SAMPLES) samples.push(...(await some(personIds, SAMPLES - samples.length, knownTo)))
-        if (next === null) break
-        after = next
-      }
-      return { count, reachable, samples }
-    },
+    preview,
 
     /** Checks a rule without saving it. @throws InvalidInput */
     check(rule: Rule): void {

@@ -2,13 +2,17 @@ import type { Collection } from 'mongodb'
 import { meets } from '../events/where.js'
 import type { EventRow } from '../events/model.js'
 import { LIVE_PERSON, type PersonRow } from '../people/model.js'
+import { personView, type Person } from '../people/people.js'
 import type { PeopleFilter, Part } from './rule.js'
 
-/** A batch of persons by id, with the ids each had before a merge (their events still carry them). */
-export type Batch = Map<string, string[]>
+/** A batch of persons by id, as read; the ids each had before a merge are in `was` (their events still carry them). */
+export type Batch = Map<string, Person>
 
 /** Which of these persons hold a right that can be used now? */
-export type Reach = (personIds: string[], templateId: string | null) => Promise<Set<string>>
+export type Reach = (persons: Person[], templateId: string | null) => Promise<Set<string>>
+
+/** A batch of these rows. */
+export const batchOf = (rows: PersonRow[]): Batch => new Map(rows.map((row) => [row._id, personView(row)]))
 
 /** Reads at most `limit` live persons beyond `after`, by id; null from the start. */
 export async function readBatch(
@@ -22,20 +26,14 @@ export async function readBatch(
     ...(createdBefore !== null && { createdAt: { $lte: createdBefore } }),
     ...(Object.keys(filter).length > 0 && { $and: [filter] })
   }
-  const rows = await people
-    .find(from, { projection: { was: 1 } })
-    .sort({ _id: 1 })
-    .limit(limit)
-    .toArray()
-  return new Map(rows.map((row) => [row._id, row.was ?? []]))
+  const rows = await people.find(from).sort({ _id: 1 }).limit(limit).toArray()
+  return batchOf(rows)
 }
 
 /** The live persons these ids lead to; ids of merged ones lead to who they are now. */
 export async function currentPersons(people: Collection<PersonRow>, ids: string[]): Promise<Batch> {
-  const rows = await people
-    .find({ ...LIVE_PERSON, $or: [{ _id: { $in: ids } }, { was: { $in: ids } }] }, { projection: { was: 1 } })
-    .toArray()
-  return new Map(rows.map((row) => [row._id, row.was ?? []]))
+  const rows = await people.find({ ...LIVE_PERSON, $or: [{ _id: { $in: ids } }, { was: { $in: ids } }] }).toArray()
+  return batchOf(rows)
 }
 
 /** Asks a compiled rule of batches of persons; each part costs one query a batch, parts that decide nothing none. */
@@ -61,7 +59,7 @@ export function createMembership(parts: {
       case 'did':
         return did(part, batch)
       case 'reachable':
-        return parts.reach([...batch.keys()], part.templateId)
+        return parts.reach([...batch.values()], part.templateId)
       case 'all': {
         let left = batch
         for (const each of part.parts) left = only(left, await members(each, left))
@@ -81,7 +79,7 @@ export function createMembership(parts: {
 
   async function did(part: Part & { kind: 'did' }, batch: Batch): Promise<Set<string>> {
     const owner = new Map<string, string>()
-    for (const [id, was] of batch) for (const each of [id, ...was]) owner.set(each, id)
+    for (const { id, was } of batch.values()) for (const each of [id, ...was]) owner.set(each, id)
     const filter = {
       personId: { $in: [...owner.keys()] },
       name: part.name,

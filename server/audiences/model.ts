@@ -1,6 +1,9 @@
 import { Schema, type Connection } from 'mongoose'
 import type { Rule } from '../../shared/audience.js'
 
+/** Whom an audience holds: a rule, or a fixed list. What a run keeps of it. */
+export type AudienceSource = { rule: Rule } | { personIds: string[]; listId?: string }
+
 /** A saved rule over people, or a fixed list; exactly one of the two. */
 export type AudienceRow = {
   _id: string

@@ -1,6 +1,6 @@
 import type { Account } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
-import type { People } from '../people/people.js'
+import type { People, Person } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import type { Templates } from '../templates/templates.js'
 
@@ -20,11 +20,15 @@ export function createReach({
   credentials: Credentials
   templates: Templates
 }) {
-  return async function reach(account: Account, personIds: string[], templateId: string | null): Promise<Set<string>> {
-    if (personIds.length === 0) return new Set()
+  return async function reach(
+    account: Account,
+    persons: Pick<Person, 'id' | 'was'>[],
+    templateId: string | null
+  ): Promise<Set<string>> {
+    if (persons.length === 0) return new Set()
     const recipients = new Map<string, string>()
     const reachable = new Set<string>()
-    for (const [personId, recipient] of await people.recipientsOf(account.id, personIds)) {
+    for (const [personId, recipient] of await people.recipientsOfCurrent(account.id, persons)) {
       if (recipient.reach !== 'ok') continue
       if (account.kind === 'service' && !recipient.follower) continue
       if (account.kind === 'service' && !account.serviceWindow.bulk) reachable.add(personId)

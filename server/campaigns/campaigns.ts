@@ -2,13 +2,15 @@ import type { Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { z } from 'zod'
 import type { CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
-import type { Trigger } from '../../shared/trigger.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Audiences } from '../audiences/audiences.js'
+import type { Breakers } from '../breakers/breakers.js'
+import type { Credentials } from '../credentials/credentials.js'
 import { checkWhere } from '../events/where.js'
 import { openFaults } from '../messages/direct.js'
 import type { Messages } from '../messages/messages.js'
+import { capModel, type CapRow } from '../messages/model.js'
 import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict, InvalidInput, NotFound, PreconditionFailed } from '../platform/errors.js'
@@ -18,11 +20,16 @@ import type { Jobs } from '../platform/jobs.js'
 import type { Log } from '../platform/log.js'
 import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
-import { AUDIENCE_MISSING, createCheck, orNull, TEMPLATE_MISSING, type Check } from './check.js'
+import type { WordLists } from '../words/words.js'
+import { createBreaking, isByBreaker } from './breaking.js'
+import { AUDIENCE_MISSING, createCheck, mayOverride, orNull, TEMPLATE_MISSING, type Check } from './check.js'
 import { createComposers } from './compose.js'
 import { createExpander } from './expand.js'
+import { keepsTrigger } from './keeps-trigger.js'
+import { createForecast } from './forecast.js'
 import { createLadder, type Override } from './ladder.js'
 import { campaignModel, type CampaignRow, type Settings } from './model.js'
+import { pushMove } from './news.js'
 import { createRunVerbs } from './runs.js'
 import { nextInstant, windowFault } from './schedule.js'
 import { createStarter } from './start.js'
@@ -39,7 +46,12 @@ export type CampaignParts = {
   people: People
   templates: Templates
   audiences: Audiences
+  credentials: Pick<Credentials, 'reachableAny'>
   messages: Messages
+  /** Without it nothing trips. */
+  breakers?: Pick<Breakers, 'standing' | 'onChange'>
+  /** Without it every word may be sent. */
+  words?: Pick<WordLists, 'finders'>
 }
 
 /** Campaigns online change rarely and are asked for with every event. */
@@ -60,7 +72,9 @@ export function createCampaigns(parts: CampaignParts) {
   const rows = model.collection as unknown as Collection<CampaignRow>
   const composers = createComposers()
   const ladder = createLadder(parts)
-  const check = createCheck({ ...parts, ladder })
+  const dayCaps = capModel(db).collection as unknown as Collection<CapRow>
+  const forecast = createForecast({ ...parts, dayCaps })
+  const check = createCheck({ ...parts, ladder, rows, forecast })
   let listening: { at: number; campaigns: CampaignRow[] } | null = null
   const listeners: ((moved: CampaignRow) => Promise<void>)[] = []
 
@@ -74,6 +88,10 @@ export function createCampaigns(parts: CampaignParts) {
       .toArray()
     return using.map(({ _id, name, state, accountId }) => ({ campaignId: _id, name, state, accountId }))
   })
+  const { breakers } = parts
+  if (breakers !== undefined) {
+    breakers.onChange(createBreaking({ rows, log, breakers, pause: pauseIfOnline, resume: (id) => resume(id) }))
+  }
   jobs.define('campaigns.tick', async () => {
     await tick()
   })
@@ -88,9 +106,15 @@ export function createCampaigns(parts: CampaignParts) {
   /** Changes a campaign as it was seen; null when somebody else was faster. */
   async function change(seen: CampaignRow, set: Partial<CampaignRow>): Promise<CampaignRow | null> {
     listening = null
+    const at = clock.now()
+    const moved = set.state !== undefined && set.state !== seen.state
     const changed = await rows.findOneAndUpdate(
       { _id: seen._id, rev: seen.rev },
-      { $set: { ...set, updatedAt: clock.now() }, $inc: { rev: 1 } },
+      {
+        $set: { ...set, updatedAt: at },
+        $inc: { rev: 1 },
+        ...(moved && pushMove(seen, set.state!, set.stateReason ?? null, at))
+      },
       { returnDocument: 'after' }
     )
     listening = null
@@ -128,7 +152,10 @@ export function createCampaigns(parts: CampaignParts) {
 
   /** What is needed to go online: a check without problems, and the template as it is now. */
   async function fit(seen: CampaignRow, override?: Override): Promise<Partial<CampaignRow>> {
-    if (override !== undefined) await ladder.override(seen, override)
+    if (override !== undefined) {
+      const { problems: said } = await check(seen, { forecast: false })
+      await ladder.override(seen, override, [...new Set(said.map(({ code }) => code).filter(mayOverride))])
+    }
     const { problems, template } = await check(seen, { forecast: false })
     if (problems.length > 0 || template === null) {
       throw new InvalidInput('this campaign is not ready', { code: 'campaigns.not-ready', errors: problems })
@@ -139,6 +166,11 @@ export function createCampaigns(parts: CampaignParts) {
   async function pause(id: string, reason: string | null = null, ifMatch?: string): Promise<CampaignRow> {
     const seen = await row(id)
     mustMatch(ifMatch, seen.rev)
+    // An operator's word takes the breaker's place: the campaign does not go on by itself any more.
+    if (reason === null && isByBreaker(seen)) {
+      await messages.runs.setPaused(id, true)
+      return move(id, 'paused', ['paused'], () => ({ stateReason: null }))
+    }
     if (seen.state !== 'online') throw wrongState(seen.state, 'paused')
     // Slots first, so that nothing fires from the next block on; once more after, for a run opened in between.
     await messages.runs.setPaused(id, true, reason ?? undefined)
@@ -153,6 +185,20 @@ export function createCampaigns(parts: CampaignParts) {
     await pause(id, reason).catch((error: unknown) => {
       if (!(error instanceof Conflict)) throw error
     })
+  }
+
+  async function resume(id: string, ifMatch?: string, override?: Override): Promise<CampaignRow> {
+    await move(
+      id,
+      'resumed',
+      ['paused'],
+      async (seen) => ({ ...(await fit(seen, override)), state: 'online' }),
+      ifMatch
+    )
+    await messages.runs.setPaused(id, false)
+    await starter.continueRuns(id)
+    await tick(id)
+    return told(await row(id))
   }
 
   async function told(moved: CampaignRow): Promise<CampaignRow> {
@@ -173,6 +219,7 @@ export function createCampaigns(parts: CampaignParts) {
       runId: null,
       activatedAt: null,
       rev: 1,
+      moves: [],
       createdAt: now,
       updatedAt: now
     }
@@ -216,7 +263,7 @@ export function createCampaigns(parts: CampaignParts) {
     },
 
     /** Its runs, as operators see them. */
-    runs: createRunVerbs({ rows, clock, messages }),
+    runs: createRunVerbs({ rows, clock, messages, accounts, ...(breakers !== undefined && { breakers }) }),
 
     tick,
 
@@ -254,7 +301,9 @@ export function createCampaigns(parts: CampaignParts) {
           }
           if (seen.state === 'paused' && wanted.trigger !== undefined) keepsTrigger(seen, wanted.trigger)
           const set = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
-          const next = { ...set, accountId } as Partial<CampaignRow>
+          // Who changed it decides when it goes on, not the breaker that had paused it.
+          const taken = isByBreaker(seen) ? { stateReason: 'changed' } : {}
+          const next = { ...set, ...taken, accountId } as Partial<CampaignRow>
           const templateId = wanted.templateId ?? (accountId === seen.accountId ? undefined : seen.templateId)
           await mustFit({ ...seen, ...next }, { audienceId: wanted.audienceId, templateId })
           return next
@@ -305,19 +354,7 @@ export function createCampaigns(parts: CampaignParts) {
     pauseIfOnline,
 
     /** @throws Conflict unless paused, InvalidInput when it is not ready any more */
-    async resume(id: string, ifMatch?: string, override?: Override): Promise<CampaignRow> {
-      await move(
-        id,
-        'resumed',
-        ['paused'],
-        async (seen) => ({ ...(await fit(seen, override)), state: 'online' }),
-        ifMatch
-      )
-      await messages.runs.setPaused(id, false)
-      await starter.continueRuns(id)
-      await tick(id)
-      return told(await row(id))
-    },
+    resume,
 
     /** For good: what is not out yet will not go. @throws Conflict unless online or paused */
     async cancel(id: string, ifMatch?: string): Promise<CampaignRow> {
@@ -358,26 +395,8 @@ export function createCampaigns(parts: CampaignParts) {
   }
 }
 
-/** What has been online stays of its kind, and what has run does not run again. @throws Conflict */
-function keepsTrigger(seen: CampaignRow, wanted: Trigger): void {
-  if (wanted.kind !== seen.trigger.kind) {
-    throw new Conflict('a campaign that has been online keeps its kind of trigger', { code: 'campaigns.trigger-fixed' })
-  }
-  const was = seen.trigger
-  if ('key' in wanted || 'key' in was) {
-    const keyOf = (trigger: Trigger) => ('key' in trigger ? trigger.key : undefined)
-    if (keyOf(wanted) !== keyOf(was)) {
-      throw new Conflict('what waits already was told apart by the key it has', { code: 'campaigns.trigger-fixed' })
-    }
-  }
-  const moved = wanted.kind === 'once' && was.kind === 'once' && wanted.at.getTime() !== was.at.getTime()
-  if (seen.runId !== null && moved) {
-    throw new Conflict('its run has started already: duplicate it to run again', { code: 'campaigns.trigger-fixed' })
-  }
-}
-
 /** A campaign as REST shows it. */
 export function campaignView(row: CampaignRow): CampaignView {
-  const { _id, template: _t, nextAt: _n, runId: _r, activatedAt: _a, rev: _v, open, ...rest } = row
+  const { _id, template: _t, nextAt: _n, runId: _r, activatedAt: _a, rev: _v, moves: _m, open, ...rest } = row
   return { ...rest, id: _id, ...(open !== null && { open }) }
 }

@@ -1,4 +1,5 @@
-import type { Account, Accounts } from '../accounts/accounts.js'
+import type { Collection } from 'mongodb'
+import type { Accounts } from '../accounts/accounts.js'
 import type { AudienceSource, Audiences } from '../audiences/audiences.js'
 import type { Clock } from '../platform/clock.js'
 import { InvalidInput, NotFound, type Fault } from '../platform/errors.js'
@@ -6,9 +7,18 @@ import { createRenderer, type Shape } from '../templates/content.js'
 import type { Template, Templates } from '../templates/templates.js'
 import { templateWarnings } from '../templates/warnings.js'
 import { openFaults } from '../messages/direct.js'
+import type { Breakers } from '../breakers/breakers.js'
+import type { WordLists } from '../words/words.js'
+import type { Messages } from '../messages/messages.js'
+import { openBreakers } from './breaking.js'
+import type { createForecast, Forecast } from './forecast.js'
+import { forecastWarnings, recentWarnings } from './foresight.js'
 import type { Ladder } from './ladder.js'
 import type { CampaignRow } from './model.js'
+import { recentRuns } from './recent-runs.js'
+import { sceneWarnings } from './scene-fields.js'
 import { decide, instantsAfter, windowFault } from './schedule.js'
+import { MARKETING_CODE, wordingFaults } from './wording.js'
 
 /** What an operator is told before going online. `problems` stop it, `warnings` do not. */
 export type Check = {
@@ -16,7 +26,7 @@ export type Check = {
   problems: Fault[]
   warnings: Fault[]
   /** null where nobody can be counted yet (no audience, or it is gone). */
-  forecast: { matched: number; reachableNow: number } | null
+  forecast: Forecast | null
   nextRuns: Date[]
   template: Shape | null
 }
@@ -31,19 +41,32 @@ export const AUDIENCE_MISSING = { code: 'audiences.not-found', message: 'there i
 
 const NEXT_RUNS = 5
 
+/** Problems that an owner may take upon them, with a reason in writing. */
+export const mayOverride = (code: string): boolean => code.startsWith('ladder.') || code === MARKETING_CODE
+
 /** Looks a campaign over with everything it stands on: account, template, content, audience, time. */
 export function createCheck({
   clock,
   accounts,
   audiences,
   templates,
-  ladder
+  ladder,
+  breakers,
+  words,
+  rows,
+  messages,
+  forecast
 }: {
   clock: Clock
   accounts: Accounts
   audiences: Audiences
   templates: Templates
-  ladder: Pick<Ladder, 'missing'>
+  rows: Collection<CampaignRow>
+  messages: Pick<Messages, 'runs'>
+  forecast: ReturnType<typeof createForecast>
+  ladder: Pick<Ladder, 'missing' | 'waived'>
+  breakers?: Pick<Breakers, 'standing'>
+  words?: Pick<WordLists, 'finders'>
 }) {
   const renderer = createRenderer()
 
@@ -67,14 +90,37 @@ export function createCheck({
         problems.push({ pointer: '/templateId', ...TEMPLATE_MISSING })
       } else {
         problems.push(...renderer.check(template, campaign.content))
-        warnings.push(...templateWarnings(template, campaign.content))
+        const finders = words === undefined ? null : await words.finders()
+        const linted = templateWarnings(template, campaign.content, finders?.marketingWords)
+        const wording = wordingFaults(linted, campaign.content, finders, await ladder.waived(campaign))
+        problems.push(...wording.problems)
+        warnings.push(...wording.warnings)
+        warnings.push(...sceneWarnings(campaign.scene, template.fields, campaign.content))
         if (campaign.emphasis !== undefined) emphasisFault(template, campaign.emphasis)
       }
       problems.push(...openFaults(account, campaign.open ?? undefined))
     }
     if (campaign.open !== null) problems.push(...renderer.checkOpen(campaign.open))
 
-    if (account !== null) problems.push(...(await ladder.missing(campaign, account)))
+    if (account !== null) {
+      problems.push(...(await ladder.missing(campaign, account)))
+      for (const { templateId, until } of openBreakers(
+        (await breakers?.standing(account.id)) ?? [],
+        campaign.templateId
+      )) {
+        const whose = templateId === null ? 'account' : 'template'
+        const message = `the breaker of the ${whose} is open until ${until?.toISOString()}: GET /v1/breakers says why`
+        problem(templateId === null ? '/accountId' : '/templateId', 'breakers.open', message)
+      }
+      if (account.punished !== null) {
+        const { api, blockedUntil } = account.punished
+        warn(
+          '/accountId',
+          'accounts.penalty',
+          `WeChat punishes ${api} until ${blockedUntil?.toISOString()}: what needs it waits`
+        )
+      }
+    }
 
     const source = await audience(campaign)
     const { trigger } = campaign
@@ -91,17 +137,19 @@ export function createCheck({
     const window = windowFault(trigger)
     if (window !== null) problems.push(window)
 
-    const forecast = !counts || account === null || source === null ? null : await count(account, source, template)
-    if (forecast !== null && forecast.matched === 0)
-      warn('/audienceId', 'audiences.empty', 'nobody is in the audience now')
-    else if (forecast !== null && forecast.reachableNow === 0) {
-      warn('/audienceId', 'audiences.unreachable', 'nobody in the audience can be reached now')
-    }
+    const sendAt = nextRuns[0] ?? now
+    const foreseen =
+      !counts || account === null || source === null
+        ? null
+        : await forecast(campaign, account, source, template, sendAt)
+    if (foreseen !== null && account !== null) warnings.push(...forecastWarnings(campaign, account, foreseen))
+    if (counts && (trigger.kind === 'once' || trigger.kind === 'recurring'))
+      warnings.push(...recentWarnings(await recentRuns({ rows, runs: messages.runs }, campaign, sendAt)))
     return {
       ready: problems.length === 0,
       problems,
       warnings,
-      forecast,
+      forecast: foreseen,
       nextRuns,
       template: template === null ? null : { kind: template.kind, fields: template.fields, choices: template.choices }
     }
@@ -127,11 +175,6 @@ export function createCheck({
         problem('/emphasis', 'emphasis.unknown-field', `the template has no field ${key}`)
       }
     }
-  }
-
-  async function count(account: Account, source: AudienceSource, template: Template | null) {
-    const { count: matched, reachable } = await audiences.preview(account, source, { templateId: template?.templateId })
-    return { matched, reachableNow: reachable }
   }
 }
 

@@ -23,6 +23,8 @@ export type Snapshot = {
   missingVariable: 'default' | 'skip' | 'stop'
   waitForCredential: boolean
   topic: string | null
+  /** The campaign's own limit a person a day; null: none beside the account's. Runs of before it was there have none. */
+  capLimit?: number | null
 }
 
 export function snapshotOf(campaign: CampaignRow, source: AudienceSource | null): Snapshot {
@@ -36,7 +38,8 @@ export function snapshotOf(campaign: CampaignRow, source: AudienceSource | null)
     tooLong: campaign.tooLong ?? null,
     missingVariable: campaign.missingVariable,
     waitForCredential: campaign.waitForCredential,
-    topic: campaign.topic ?? null
+    topic: campaign.topic ?? null,
+    capLimit: campaign.caps?.perPersonPerDay ?? null
   }
 }
 

@@ -2,16 +2,20 @@ import type { z } from 'zod'
 import type { DryRunResult } from '../../shared/campaign.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { Audiences, AudienceSource } from '../audiences/audiences.js'
+import type { Breakers } from '../breakers/breakers.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { CapRow } from '../messages/model.js'
 import type { Collection } from 'mongodb'
-import { capKey, capStops } from '../messages/caps.js'
+import { capKey, capOf } from '../messages/caps.js'
 import { gate } from '../messages/gates.js'
+import { heldOf } from '../messages/guarding.js'
 import { rowOf } from '../messages/plan.js'
-import { leaveOf, needsCredential, sourcesOff } from '../messages/prepare.js'
+import { zoneOf } from '../messages/quiet-hours.js'
+import { leaveOf, needsCredential, sensitiveIn, sourcesOff } from '../messages/prepare.js'
 import type { People, Person, Recipient } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import type { Composed, Composer, Snapshot } from './compose.js'
+import type { WordLists } from '../words/words.js'
 import type { CampaignRow } from './model.js'
 import { lifeOf } from './schedule.js'
 
@@ -31,14 +35,20 @@ export type DryRunParts = {
   audiences: Audiences
   credentials: Credentials
   dayCaps: Pick<Collection<CapRow>, 'find'>
+  breakers?: Pick<Breakers, 'standing'>
+  words?: Pick<WordLists, 'finders'>
 }
 
+/** The limit a person and day that stops this campaign's messages; null: none. */
+export const capLimitOf = (account: Account, { lane, caps }: Pick<CampaignRow, 'lane' | 'caps'>): number | null =>
+  capOf(account, { lane, ...(caps !== undefined && { capLimit: caps.perPersonPerDay }) })
+
 /** One walk over an audience with everything a run would look at, which takes nothing and keeps only sums. */
-export function createDryRun({ clock, people, audiences, credentials, dayCaps }: DryRunParts) {
+export function createDryRun({ clock, people, audiences, credentials, dayCaps, breakers, words }: DryRunParts) {
   /** Whom the person's day is full for. */
   async function capped(account: Account, campaign: CampaignRow, recipientIds: string[], now: Date) {
-    const limit = account.caps.perPersonPerDay
-    if (limit === null || !capStops(account, campaign)) return new Set<string>()
+    const limit = capLimitOf(account, campaign)
+    if (limit === null) return new Set<string>()
     const keys = new Map(recipientIds.map((id) => [capKey(account.id, id, now), id]))
     const full = { _id: { $in: [...keys.keys()] }, [`d.${limit - 1}`]: { $exists: true } }
     const rows = await dayCaps.find(full, { projection: { _id: 1 } }).toArray()
@@ -78,6 +88,8 @@ export function createDryRun({ clock, people, audiences, credentials, dayCaps }:
       )
     ])
     const right = new Set(rights)
+    const standing = (await breakers?.standing(account.id)) ?? []
+    const sensitive = (await words?.finders())?.sensitive
 
     function would(person: Person, recipient: Recipient | null, { skip, stop, data, open }: Composed): Would {
       if (recipient === null) return { state: 'skipped', reason: 'notInAccount' }
@@ -110,8 +122,10 @@ export function createDryRun({ clock, people, audiences, credentials, dayCaps }:
         reach: recipient.reach,
         follower: recipient.follower,
         waitStopped: false,
+        sensitive: sensitive === undefined ? null : sensitiveIn(sensitive, data),
+        held: heldOf(account, row, standing, new Map()),
         quiet: account.quietHours,
-        zone: account.zone,
+        zone: zoneOf(person.attributes.zone, account.zone),
         rightDiesAt: dying.get(recipient.id) ?? null
       })
       if ('stop' in decided) {
@@ -162,12 +176,18 @@ export function createDryRun({ clock, people, audiences, credentials, dayCaps }:
     for (let after: string | null = null; ;) {
       if (signal?.aborted === true) throw new Error('stopping')
       const source = snapshot.source ?? EVERYBODY
-      const page: { personIds: string[]; next: string | null } = await audiences.stream(source, account, {
+      const page: Awaited<ReturnType<Audiences['stream']>> = await audiences.stream(source, account, {
         after,
         limit: BATCH,
         createdBefore: startedAt
       })
-      for (const each of await judge(page.personIds, trial, event, snapshot.source === null)) add(result, each)
+      for (const each of await judge(
+        page.persons.map(({ id }) => id),
+        trial,
+        event,
+        snapshot.source === null
+      ))
+        add(result, each)
       await progress(result.total)
       if (page.next === null) return result
       after = page.next

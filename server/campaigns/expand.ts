@@ -1,8 +1,8 @@
 import type { Collection } from 'mongodb'
-import type { Accounts } from '../accounts/accounts.js'
-import type { Audiences } from '../audiences/audiences.js'
+import type { Account, Accounts } from '../accounts/accounts.js'
+import type { AudienceSource, Audiences } from '../audiences/audiences.js'
 import type { Messages, PlanInput } from '../messages/messages.js'
-import type { People } from '../people/people.js'
+import type { People, Recipient } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import { orNull } from './check.js'
@@ -37,47 +37,55 @@ export function createExpander({
   composers: Composers
   pause: (campaignId: string, reason: string) => Promise<void>
 }) {
-  /** One batch. @returns is there more to do now? */
-  async function step(runId: string): Promise<boolean> {
+  type Run = NonNullable<Awaited<ReturnType<Messages['runs']['get']>>>
+  type Page = Awaited<ReturnType<Audiences['stream']>> & { after: string | null; recipients: Map<string, Recipient> }
+
+  const sourceOf = (run: Run): AudienceSource => {
+    const { source } = run.snapshot as Snapshot
+    if (source === null) throw new Error('a run without an audience cannot be expanded')
+    return source
+  }
+
+  /** The persons behind `after`, as they are now. */
+  async function read(run: Run, account: Account, after: string | null): Promise<Page> {
+    const source = sourceOf(run)
+    const page = await audiences.stream(source, account, { after, limit: BATCH, createdBefore: run.startedAt })
+    return { ...page, after, recipients: await people.recipientsOfCurrent(account.id, page.persons) }
+  }
+
+  /** The run and its account, if the run is to be expanded now. */
+  async function current(runId: string): Promise<{ run: Run; account: Account } | null> {
     const run = await messages.runs.get(runId)
-    if (run === null || run.state !== 'expanding' || run.paused) return false
+    if (run === null || run.state !== 'expanding' || run.paused) return null
     const campaign = await rows.findOne({ _id: run.campaignId }, { projection: { state: 1 } })
-    if (campaign?.state !== 'online') return false
-    const snapshot = run.snapshot as Snapshot
-    if (snapshot.source === null) throw new Error('a run without an audience cannot be expanded')
+    if (campaign?.state !== 'online') return null
     const account = await orNull(accounts.get(run.accountId))
-    if (account === null) {
-      await pause(run.campaignId, 'accountMissing')
-      return false
-    }
-    const compose = composers.of(`run ${runId}`, snapshot)
-    const { personIds, next } = await audiences.stream(snapshot.source, account, {
-      after: run.cursor,
-      limit: BATCH,
-      createdBefore: run.startedAt
-    })
-    const [recipients, persons] = await Promise.all([
-      people.recipientsOf(account.id, personIds),
-      people.persons(personIds)
-    ])
+    if (account !== null) return { run, account }
+    await pause(run.campaignId, 'accountMissing')
+    return null
+  }
+
+  /** The messages of a batch; null when the content pauses the campaign. */
+  async function plansOf(run: Run, account: Account, { persons, recipients }: Page): Promise<PlanInput[] | null> {
+    const snapshot = run.snapshot as Snapshot
+    const compose = composers.of(`run ${run._id}`, snapshot)
+    const idOf = messages.runMessageIds(run._id)
     const plans: PlanInput[] = []
     const dueAt = clock.now()
-    for (const personId of personIds) {
-      const person = persons.get(personId)
-      if (person === undefined) continue // erased since the batch was read
-      const recipient = recipients.get(personId) ?? null
+    for (const person of persons) {
+      const recipient = recipients.get(person.id) ?? null
       const { data, open, skip, stop } = compose(person)
       if (stop !== null && recipient !== null) {
         await pause(run.campaignId, `missingVariable ${stop}`)
-        return false
+        return null
       }
       const unknown = recipient === null ? ({ reason: 'notInAccount' } as const) : skip
       plans.push({
-        id: messages.messageId('run', runId, recipient?.id ?? personId, ''),
+        id: idOf(recipient?.id ?? person.id),
         accountId: account.id,
         recipientId: recipient?.id ?? null,
-        personId,
-        runId,
+        personId: person.id,
+        runId: run._id,
         campaignId: run.campaignId,
         lane: run.lane,
         channel: snapshot.template.kind,
@@ -89,25 +97,39 @@ export function createExpander({
         notAfter: run.notAfter,
         waitForCredential: snapshot.waitForCredential,
         topic: snapshot.topic,
+        told: true,
+        ...(snapshot.capLimit != null && { capLimit: snapshot.capLimit }),
         ...(unknown !== undefined && { skip: unknown })
       })
     }
-    if (plans.length > 0) await messages.plan(plans)
-    if (next === null) {
-      await messages.runs.expanded(runId)
-      log.info({ runId, campaignId: run.campaignId }, 'run expanded')
-      return false
-    }
-    await messages.runs.checkpoint(runId, next)
-    return true
+    return plans
   }
 
   return {
-    /** Goes on until the audience is through, the run is held, `signal` says stop, or `batches` are done. */
+    /**
+     * Goes on until the audience is through, the run is held, `signal` says stop, or `batches` are done. While one batch
+     * is written the next one is read.
+     */
     async expand(runId: string, signal?: AbortSignal, batches = Infinity): Promise<void> {
+      await messages.runs.resumed(runId)
+      let ahead: Promise<Page> | null = null
       for (let done = 0; done < batches && signal?.aborted !== true; done++) {
-        if (!(await step(runId))) return
+        const now = await current(runId)
+        if (now === null) return void (await ahead)
+        const { run, account } = now
+        const ready = await ahead
+        // Another expander may be further on: its batches are done.
+        const page: Page = ready?.after === run.cursor ? ready : await read(run, account, run.cursor)
+        ahead = page.next === null || done + 1 >= batches ? null : read(run, account, page.next)
+        ahead?.catch(() => {}) // whoever asks for it is told
+        const plans = await plansOf(run, account, page)
+        if (plans === null) return void (await ahead)
+        const { duplicates } = await messages.plan(plans)
+        const born = plans.filter(({ skip }) => skip === undefined).length
+        await messages.runs.checkpoint(runId, { from: run.cursor, to: page.next, born, again: duplicates > 0 })
+        if (page.next === null) return void log.info({ runId, campaignId: run.campaignId }, 'run expanded')
       }
+      await ahead
       // Stopped in the middle: the row must stay, so that another worker takes over.
       if (signal?.aborted === true) throw new Error('stopping')
     }

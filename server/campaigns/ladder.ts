@@ -16,12 +16,12 @@ export type LadderRow = {
   testIds: string[]
   /** When a dry run of it was last through. */
   dryRunAt: Date | null
-  /** An owner's word that it may go online untried. */
-  override: { by: string; reason: string; at: Date } | null
+  /** An owner's word that it may go online in spite of these problems; without codes (older rows): untried. */
+  override: { by: string; reason: string; at: Date; codes?: string[] } | null
   removeAt: Date
 }
 
-/** Who overrides the ladder, and why. */
+/** Who takes a campaign's problems upon them, and why. */
 export type Override = { by: string; reason: string }
 
 export type Ladder = ReturnType<typeof createLadder>
@@ -58,6 +58,7 @@ const DECIDES = [
   'lifeMs',
   'waitForCredential',
   'topic',
+  'caps',
   'missed'
 ] as const satisfies (keyof CampaignRow)[]
 
@@ -87,6 +88,11 @@ export function createLadder({
     await rows.updateOne({ _id: idOf(campaign) }, { ...update, $max: { removeAt } }, { upsert: true })
   }
 
+  /** Codes of the problems an owner took upon them for this revision. */
+  async function waived(campaign: CampaignRow): Promise<Set<string>> {
+    return new Set((await rows.findOne({ _id: idOf(campaign) }))?.override?.codes)
+  }
+
   return {
     ready: async (): Promise<void> => {
       await model.createIndexes()
@@ -99,15 +105,18 @@ export function createLadder({
     /** A dry run of this revision came through. */
     ran: (campaign: CampaignRow) => note(campaign, { $set: { dryRunAt: clock.now() } }),
 
-    /** An owner takes it upon them. */
-    override: (campaign: CampaignRow, word: Override) =>
-      note(campaign, { $set: { override: { ...word, at: clock.now() } } }),
+    /** An owner takes these problems of this revision upon them, beside those taken before. */
+    async override(campaign: CampaignRow, word: Override, codes: string[]): Promise<void> {
+      const all = [...new Set([...(await waived(campaign)), ...codes])]
+      await note(campaign, { $set: { override: { ...word, at: clock.now(), codes: all } } })
+    },
+
+    waived,
 
     /** The rungs this revision still lacks, on an account that demands them. */
     async missing(campaign: CampaignRow, account: Pick<Account, 'testLadder'>): Promise<Fault[]> {
       if (account.testLadder !== 'required') return []
       const row = await rows.findOne({ _id: idOf(campaign) })
-      if (row?.override != null) return []
       const faults: Fault[] = []
       const testIds = row?.testIds ?? []
       const taken = { _id: { $in: testIds }, state: { $in: ['accepted' as const, 'delivered' as const] } }
@@ -125,7 +134,8 @@ export function createLadder({
           message: 'this account wants a finished dry run of the campaign as it is now: POST …/dry-run'
         })
       }
-      return faults
+      const { override } = row ?? {}
+      return override == null ? faults : faults.filter(({ code }) => override.codes?.includes(code) === false)
     }
   }
 }

@@ -6,6 +6,15 @@ import type { Trigger } from '../../shared/trigger.js'
 
 type Body = Omit<CampaignView, 'id' | 'open' | 'audienceId' | 'trigger'>
 
+/** A change of state, as it is written beside the state itself. */
+export type CampaignMove = {
+  rev: number
+  from: CampaignState
+  to: CampaignState
+  reason: string | null
+  at: Date
+}
+
 /** A campaign as stored: what the operator set, how far it is, and when something has to happen. */
 export type CampaignRow = Body & {
   _id: string
@@ -20,12 +29,24 @@ export type CampaignRow = Body & {
   runId: string | null
   activatedAt: Date | null
   rev: number
+  /** Changes of state nobody has been told of yet. */
+  moves?: CampaignMove[]
 }
 
 /** What the operator set; the rest of a row is how far the campaign is. */
 export type Settings = Omit<
   CampaignRow,
-  '_id' | 'state' | 'stateReason' | 'template' | 'nextAt' | 'runId' | 'activatedAt' | 'rev' | 'createdAt' | 'updatedAt'
+  | '_id'
+  | 'state'
+  | 'stateReason'
+  | 'template'
+  | 'nextAt'
+  | 'runId'
+  | 'activatedAt'
+  | 'rev'
+  | 'moves'
+  | 'createdAt'
+  | 'updatedAt'
 >
 
 const schema = new Schema(
@@ -43,6 +64,7 @@ const schema = new Schema(
 )
 schema.index({ state: 1, nextAt: 1 }) // tick: what is due? which are online?
 schema.index({ accountId: 1, createdAt: 1 }) // list of an account
+schema.index({ 'moves.rev': 1 }) // outbox: what is to be told? (an empty list has no place in it)
 schema.index({ audienceId: 1 }) // deleting an audience: who sends to it?
 schema.index({ createdAt: 1, _id: 1 }) // list: newest first
 

@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose'
 import type { Collection } from 'mongodb'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Audiences } from '../audiences/audiences.js'
+import type { Breakers } from '../breakers/breakers.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { Messages } from '../messages/messages.js'
 import { capModel, type CapRow } from '../messages/model.js'
@@ -12,6 +13,7 @@ import { AppError, InvalidInput } from '../platform/errors.js'
 import type { Jobs } from '../platform/jobs.js'
 import type { Templates } from '../templates/templates.js'
 import type { Testers } from '../testers/testers.js'
+import type { WordLists } from '../words/words.js'
 import type { Campaigns } from './campaigns.js'
 import { AUDIENCE_MISSING, orNull } from './check.js'
 import { createDryRun } from './dry-run.js'
@@ -35,6 +37,8 @@ export type RehearsalParts = {
   campaigns: Campaigns
   testers: Testers
   operations: Operations
+  breakers?: Pick<Breakers, 'standing'>
+  words?: Pick<WordLists, 'finders'>
 }
 
 /** Trying a campaign out before it goes online: on a few for real, on everybody without sending. */
@@ -63,6 +67,7 @@ export function createRehearsals(parts: RehearsalParts) {
     try {
       const trial = await trialOf(await campaigns.get(campaignId))
       const result = await dryRun(trial, { event, progress: (done) => operation.progress(done), signal })
+      await operation.progress(result.total, result.total)
       await ladder.ran(trial.campaign)
       await operation.done({ ...result, revision: revisionOf(trial.campaign) })
     } catch (error) {

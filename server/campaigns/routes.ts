@@ -1,7 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { Activation, CampaignCreate, CampaignPatch, CampaignState, CampaignView } from '../../shared/campaign.js'
+import {
+  Activation,
+  CampaignCreate,
+  CampaignPatch,
+  CampaignState,
+  CampaignView,
+  ForecastView
+} from '../../shared/campaign.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf, wordList } from '../../shared/page.js'
 import { accountFor } from '../accounts/access.js'
@@ -20,7 +27,7 @@ const CheckView = z.object({
   ready: z.boolean(),
   problems: z.array(Fault),
   warnings: z.array(Fault),
-  forecast: z.object({ matched: z.int(), reachableNow: z.int() }).nullable(),
+  forecast: ForecastView.nullable(),
   nextRuns: z.array(Instant)
 })
 const CampaignQuery = PageQuery.extend({
@@ -150,11 +157,11 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
   }
 }
 
-/** Only an owner answers for what nobody tried. @throws NotAllowed */
+/** Only an owner answers for what nobody tried, or what sounds like marketing. @throws NotAllowed */
 function overrideOf(caller: Caller, reason: string | undefined): Override | undefined {
   if (reason === undefined) return undefined
   if (caller.kind !== 'operator' || caller.role !== 'owner') {
-    throw new NotAllowed('only an owner may override the test ladder', { facts: { role: 'owner' } })
+    throw new NotAllowed('only an owner may override what stands in the way', { facts: { role: 'owner' } })
   }
   return { by: caller.id, reason }
 }

@@ -3,11 +3,18 @@ import type { z } from 'zod'
 import type { RunView } from '../../shared/campaign.js'
 import { MESSAGE_LIFE_MS } from '../../shared/limits.js'
 import type { PageQuery } from '../../shared/page.js'
+import type { Accounts } from '../accounts/accounts.js'
+import { shuts } from '../accounts/penalty.js'
+import type { Breakers } from '../breakers/breakers.js'
+import { isSuspect } from '../breakers/standing.js'
 import type { Messages } from '../messages/messages.js'
-import type { RunRow } from '../messages/runs.js'
+import { funnelOf, rateOf } from '../messages/funnel.js'
+import { sumCounts, type RunRow } from '../messages/runs.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
+import { orNull } from './check.js'
+import type { Snapshot } from './compose.js'
 import type { CampaignRow } from './model.js'
 import { lifeOf } from './schedule.js'
 
@@ -17,11 +24,15 @@ type Which = { states: string[]; reasons?: string[] | undefined; errcodes?: numb
 export function createRunVerbs({
   rows,
   clock,
-  messages
+  messages,
+  accounts,
+  breakers
 }: {
   rows: Collection<CampaignRow>
   clock: Clock
   messages: Messages
+  accounts: Pick<Accounts, 'get'>
+  breakers?: Pick<Breakers, 'standing'>
 }) {
   async function get(id: string): Promise<RunRow> {
     const run = await messages.runs.get(id)
@@ -29,11 +40,29 @@ export function createRunVerbs({
     return run
   }
 
+  /** What holds the messages of a run that nobody paused; null: nothing does. */
+  async function held({ accountId, templateId, state, snapshot }: RunRow): Promise<string | null> {
+    if (state !== 'expanding' && state !== 'sending') return null
+    const account = await orNull(accounts.get(accountId))
+    const { template } = (snapshot ?? {}) as Partial<Snapshot> // a day's run of an event keeps none
+    if (account !== null && template !== undefined && shuts(account.punished, template.kind)) return 'penalty'
+    const guard = ((await breakers?.standing(accountId)) ?? []).find((each) => isSuspect([each], templateId))
+    return guard === undefined ? null : `breaker ${guard._id}`
+  }
+
   /** With the counts of the follower: at most a few seconds behind the rows, and exact. */
   async function view(run: RunRow): Promise<z.infer<typeof RunView>> {
-    const { _id, campaignId, accountId, state, paused, heldReason, instant, startedAt, finishedAt } = run
-    const counts = await messages.runs.counts(_id)
-    return { id: _id, campaignId, accountId, state, paused, heldReason, instant, startedAt, finishedAt, counts }
+    const { _id, campaignId, accountId, state, paused, instant, startedAt, finishedAt } = run
+    const heldReason = run.heldReason ?? (await held(run))
+    const counters = await messages.runs.countersOf(_id)
+    const counts = sumCounts(counters)
+    const known = { id: _id, campaignId, accountId, state, paused, heldReason, instant, startedAt, finishedAt, counts }
+    const isOver = state === 'finished' || state === 'cancelled' || state === 'missed'
+    const now = clock.now()
+    const rate = isOver ? 0 : rateOf(counters, now)
+    const seconds = state !== 'sending' || paused || rate === 0 ? null : (counts.byState.open ?? 0) / rate
+    const etaAt = seconds === null ? null : new Date(now.getTime() + seconds * 1000)
+    return { ...known, rate, etaAt, funnel: funnelOf(counters) }
   }
 
   return {

@@ -8,6 +8,7 @@ import type { Log } from '../platform/log.js'
 import { orNull } from './check.js'
 import { snapshotOf } from './compose.js'
 import type { CampaignRow } from './model.js'
+import { pushMove } from './news.js'
 import { decide, instantsAfter, lifeOf } from './schedule.js'
 
 /** An expansion nobody has moved on for this long has lost its job. */
@@ -112,9 +113,14 @@ export function createStarter({
     const last = await messages.runs.get(campaign.runId!)
     if (last === null) return
     const stateReason = campaign.trigger.kind === 'once' && last.state === 'missed' ? 'missed' : null
+    const at = clock.now()
     await rows.updateOne(
-      { _id: campaign._id, state: 'online', nextAt: null },
-      { $set: { state: 'finished', stateReason, updatedAt: clock.now() }, $inc: { rev: 1 } }
+      { _id: campaign._id, state: 'online', nextAt: null, rev: campaign.rev },
+      {
+        $set: { state: 'finished', stateReason, updatedAt: at },
+        $inc: { rev: 1 },
+        ...pushMove(campaign, 'finished', stateReason, at)
+      }
     )
   }
 

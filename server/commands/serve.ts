@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { buildApp } from '../app.js'
 import { VERSION } from '../version.js'
 import { readConfig, type Config } from '../config.js'
@@ -16,6 +17,11 @@ const OPTIONS = {
   pretty: { type: 'boolean' }
 } as const
 const FLAGS = '[--port N] [--host ADDRESS] [--data DIR] [--pretty]'
+/**
+ * Rows on their way outlive a collection or two, then are garbage. Left to itself, the heap would grow to several times of
+ * what is alive before it is looked through; so it grows by two fifths.
+ */
+const HEAP = '--heap-growing-percent=40'
 /** A stop that hangs longer than this is ended by force. */
 const STOP_MS = 20_000
 
@@ -34,6 +40,7 @@ export const workerCommand: Command = {
 
 async function serve(duty: Duty, argv: string[], io: Io): Promise<number> {
   const { values } = readArguments(argv, OPTIONS)
+  setFlagsFromString(HEAP)
   const config = configWith(values, io.env)
   const listens = duty.serves || values.port !== undefined
   const pretty = values.pretty ?? config.logPretty

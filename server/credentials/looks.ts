@@ -54,16 +54,19 @@ export function createLooks({
       return out
     },
 
-    /** Of these places, the recipients who hold a right that could carry their message now, and `leave` more beside it. */
+    /**
+     * Of these places, the recipients who hold a right that could carry their message now, and `leave` more beside it.
+     * With `at`: who will then, if nothing is spent or caught until then.
+     */
     async reachableAny(
       accountId: string,
       places: (Place & { leave?: number })[],
-      without: readonly Source[] = []
+      without: readonly Source[] = [],
+      at: Date = clock.now()
     ): Promise<string[]> {
-      const now = clock.now()
-      const usable = await usableRows(accountId, places, now)
+      const usable = await usableRows(accountId, places, at)
       const fit = (place: Place & { leave?: number }) =>
-        sendsOf(usable.get(place.recipientId) ?? [], { ...place, without }, now) > (place.leave ?? 0)
+        sendsOf(usable.get(place.recipientId) ?? [], { ...place, without }, at) > (place.leave ?? 0)
       return [...new Set(places.filter(fit).map((place) => place.recipientId))]
     },
 
@@ -117,7 +120,12 @@ export function createLooks({
               },
               spent: { $sum: '$spent' },
               held: { $sum: '$held' },
-              wasted: { $sum: { $cond: [{ $lte: ['$expiresAt', now] }, '$sendsLeft', 0] } }
+              // what was never paid was no right, and what WeChat refused is spent
+              wasted: {
+                $sum: {
+                  $cond: [{ $and: [{ $eq: ['$state', 'live'] }, { $lte: ['$expiresAt', now] }] }, '$sendsLeft', 0]
+                }
+              }
             }
           }
         ])

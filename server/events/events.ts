@@ -29,6 +29,12 @@ export type EventParts = { db: Connection; clock: Clock; log: Log; jobs: Jobs; p
 /** Applies events. Must be repeatable: after a crash, or when another handler failed, the same events come again. */
 export type EventHandler = (events: EventRow[]) => Promise<void>
 
+/**
+ * Tells which events a handler would do anything with, as things stand now; asked once for a batch that is about to be
+ * stored. What no handler of its name wants is done from the start. Unsure means yes.
+ */
+export type Interest = () => Promise<(event: EventRow) => boolean>
+
 /** In-process handling gets this long before a sweep takes over. */
 const SWEEP_AFTER_MS = 2_000
 const SWEEP_EVERY_MS = 1_000
@@ -51,7 +57,7 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
   const rows = model.collection as unknown as Collection<EventRow>
   const nameModel = eventNameModel(db)
   const names = nameModel.collection as unknown as Collection<EventNameRow>
-  const handlers: { name: string; handler: EventHandler }[] = []
+  const handlers: { name: string; handler: EventHandler; interest: Interest | undefined }[] = []
   const inbox: EventRow[] = []
   const namesSeen = new Map<string, number>()
   let draining: Promise<void> | null = null
@@ -84,6 +90,15 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
     if (stopped || fresh.length === 0 || inbox.length + fresh.length > INBOX) return
     inbox.push(...fresh)
     draining ??= drain()
+  }
+
+  /** Marks what nobody wants as done; whoever went online by `receivedAt` is among those asked (docs/ledger.md G). */
+  async function spare(batch: EventRow[]): Promise<void> {
+    const asked = await Promise.all(handlers.map(async ({ name, interest }) => ({ name, wants: await interest?.() })))
+    for (const row of batch) {
+      const theirs = asked.filter(({ name }) => name === '*' || name === row.name)
+      row.todo = theirs.length === 0 || theirs.some(({ wants }) => wants?.(row) ?? true)
+    }
   }
 
   /** Runs every handler over its events; one that fails on many is asked for each alone, so one bad event stops nobody. */
@@ -197,15 +212,19 @@ export function createEvents({ db, clock, log, jobs, people }: EventParts) {
           expireAt: new Date(now.getTime() + eventLifeMs(item.name))
         }
       })
+      await spare(batch)
       const repeated = await insertNew(rows, batch)
       await keepNames(batch, now).catch((error: unknown) => log.warn({ err: error }, 'event names were not kept'))
-      dispatch(batch.filter((_, index) => !repeated.has(index)))
+      dispatch(batch.filter((row, index) => row.todo && !repeated.has(index)))
       return items.map(({ id }, index) => ({ id, verdict: repeated.has(index) ? 'duplicate' : 'stored' }))
     },
 
-    /** Registers a consumer of one name, or of every event by `*`. To be called while the rooms are built. */
-    consume(name: string, handler: EventHandler): void {
-      handlers.push({ name, handler })
+    /**
+     * Registers a consumer of one name, or of every event by `*`; with `interest`, only what that says yes to must reach
+     * it. To be called while the rooms are built.
+     */
+    consume(name: string, handler: EventHandler, interest?: Interest): void {
+      handlers.push({ name, handler, interest })
     },
 
     /** Applies what was left undone (a crash, a failed handler, another process); how many it tried. */

@@ -46,6 +46,15 @@ const TRANSACTIONAL_SHARE = 0.05
 /** Next 00:00 in Asia/Shanghai, when WeChat's daily quotas start afresh. */
 export const nextReset = (now: Date): Date => dayOf(now).end
 
+/** How many messages of a lane an interface sends a day, of WeChat's `perDay`. */
+export function quotaOf(perDay: number, lane: Lane): number {
+  const day = Math.floor(perDay * QUOTA_SHARE)
+  return lane === 'transactional' ? day : Math.floor(day * (1 - TRANSACTIONAL_SHARE))
+}
+
+/** Apart on average, in ms, are messages of an interface that takes `perSecond`. */
+export const everyMsOf = (perSecond: number): number => (1000 * (1 + DELTA)) / perSecond
+
 const BOUND_MS = 300_000
 
 /**
@@ -77,17 +86,20 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
   const idOf = (accountId: string, channel: TemplateKind) => `${accountId}:${channel}`
 
   return {
-    /** Asks for up to `k` slots of this account's interface. `perSecond` and `perDay` are WeChat's limits. */
+    /**
+     * Asks for up to `k` slots of this account's interface, none within `leadMs` from now. `perSecond` and `perDay` are
+     * WeChat's limits.
+     */
     async reserve(
       accountId: string,
       channel: TemplateKind,
       lane: Lane,
       k: number,
-      limits: { perSecond: number; perDay: number }
+      limits: { perSecond: number; perDay: number },
+      leadMs = 0
     ): Promise<Slots> {
-      const everyMs = (1000 * (1 + DELTA)) / limits.perSecond
-      const day = Math.floor(limits.perDay * QUOTA_SHARE)
-      const quota = lane === 'transactional' ? day : Math.floor(day * (1 - TRANSACTIONAL_SHARE))
+      const everyMs = everyMsOf(limits.perSecond)
+      const quota = quotaOf(limits.perDay, lane)
       const row = (await rows.findOneAndUpdate(
         { _id: idOf(accountId, channel) },
         [
@@ -104,7 +116,7 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
                 $cond: [
                   { $gt: [{ $subtract: ['$tat', '$now'] }, STEPPED_BACK_MS] },
                   { $add: ['$now', RESTART_MS] },
-                  { $max: ['$tat', '$now'] }
+                  { $max: ['$tat', { $add: ['$now', leadMs] }] }
                 ]
               },
               today: { $floor: { $divide: [{ $add: ['$now', SHANGHAI_MS] }, DAY_MS] } }
@@ -148,6 +160,18 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
         blockedUntil: row.blockedUntil ?? null,
         exhausted: row.g === 0 && row.used >= quota
       }
+    },
+
+    /**
+     * What an interface may still send of the day `at` falls on (Asia/Shanghai): of today's what nobody has taken, of
+     * another day's all. `perDay` is WeChat's limit, of which a margin is kept.
+     */
+    async leftOf(accountId: string, channel: TemplateKind, perDay: number, at: Date) {
+      const row = await rows.findOne({ _id: idOf(accountId, channel) }, { projection: { day: 1, used: 1 } })
+      const day = Math.floor((at.getTime() + SHANGHAI_MS) / DAY_MS)
+      const used = row !== null && row.day === day ? row.used : 0
+      const left = (lane: Lane) => Math.max(0, quotaOf(perDay, lane) - used)
+      return { perDay: quotaOf(perDay, 'transactional'), used, left: left('transactional'), leftForBulk: left('bulk') }
     },
 
     /** 45009, 45011 and penalties: nothing of this interface goes out before `until`. */

@@ -13,11 +13,26 @@ export const capKey = (accountId: string, recipientId: string, at: Date) =>
 /** The key of a source's daily limit on one credential (menu, reply). */
 export const windowKey = (credentialId: string, at: Date) => `window:${credentialId}:${dayOf(at).day}`
 
-/** Does a full day of the person stop this message? It counts in any case. */
-export const capStops = ({ caps }: Pick<Account, 'caps'>, { lane }: Pick<MessageRow, 'lane'>): boolean =>
-  lane === 'bulk' || caps.stopTransactional
+/**
+ * How many messages of the account a person may have had on a day for this one still to go; null: however many. The
+ * account's limit stops bulk (transactional ones too where it says so), a campaign's own stops its messages whatever
+ * their lane; the tighter one counts.
+ */
+export function capOf(
+  { caps }: Pick<Account, 'caps'>,
+  { lane, capLimit }: Pick<MessageRow, 'lane' | 'capLimit'>
+): number | null {
+  const ofAccount = lane === 'bulk' || caps.stopTransactional ? caps.perPersonPerDay : null
+  if (ofAccount === null || capLimit === undefined) return ofAccount ?? capLimit ?? null
+  return Math.min(ofAccount, capLimit)
+}
 
-export type CapWant = { row: MessageRow; key: string; limit: number; stops: boolean }
+/** Is it one of the messages that are counted? All are where the account has a limit, else those with one of their own. */
+export const isCapped = ({ caps }: Pick<Account, 'caps'>, { capLimit }: Pick<MessageRow, 'capLimit'>): boolean =>
+  caps.perPersonPerDay !== null || capLimit !== undefined
+
+/** A place in a list of `key`; `limit` null: it counts, and nothing stops it. */
+export type CapWant = { row: MessageRow; key: string; limit: number | null }
 export type CapAnswer = 'in' | 'wait' | 'capped'
 
 /** Did it take its place for good? What is under way may step back; what failed gives its place back soon. */
@@ -64,7 +79,7 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
         continue
       }
       const filter: Record<string, unknown> = { _id: want.key, d: { $ne: name } }
-      if (want.stops) filter[`d.${want.limit - 1}`] = { $exists: false }
+      if (want.limit !== null) filter[`d.${want.limit - 1}`] = { $exists: false }
       const first = !have.has(want.key)
       ops.push({
         updateOne: {
@@ -81,8 +96,8 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
     return new Map(wants.map((want) => [want, back.get(want.key)]))
   }
 
-  /** Drops names nobody stands behind; says whether one of the others may still step back. */
-  async function clean(key: string, d: string[]): Promise<{ dropped: boolean; open: boolean }> {
+  /** Drops names nobody stands behind; says how many of the others have their place for good. */
+  async function clean(key: string, d: string[]): Promise<{ dropped: boolean; charged: number }> {
     const owners = d.map((name) => parseHold(name).m)
     const found = await messages
       .find({ _id: { $in: owners } }, { projection: { n: 1, lease: 1, hold: 1, cap: 1, window: 1, state: 1, by: 1 } })
@@ -90,11 +105,11 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
     const rows = new Map(found.map((row) => [row._id, row as MessageRow]))
     const garbage = d.filter((name) => isGarbage(name, rows.get(parseHold(name).m) ?? null, 'cap'))
     if (garbage.length > 0) await caps.updateOne({ _id: key }, { $pull: { d: { $in: garbage } } })
-    const open = d.some((name) => {
+    const forGood = d.filter((name) => {
       const row = rows.get(parseHold(name).m)
-      return row !== undefined && !charged(row)
+      return row !== undefined && !garbage.includes(name) && charged(row)
     })
-    return { dropped: garbage.length > 0, open }
+    return { dropped: garbage.length > 0, charged: forGood.length }
   }
 
   return {
@@ -115,7 +130,7 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
         else left.push(want)
       }
       for (const want of left) {
-        const { dropped, open } = await clean(want.key, second.get(want)?.d ?? [])
+        const { dropped, charged } = await clean(want.key, second.get(want)?.d ?? [])
         if (dropped) {
           const again = await tryAll([want], names, now)
           if (again.get(want)?.d.includes(names.get(want)!)) {
@@ -123,7 +138,7 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
             continue
           }
         }
-        answers.set(want, open ? 'wait' : 'capped')
+        answers.set(want, want.limit !== null && charged >= want.limit ? 'capped' : 'wait')
       }
       return answers
     },

@@ -1,10 +1,12 @@
 import type { Collection, Filter } from 'mongodb'
-import type { MessageState } from '../../shared/message.js'
+import type { MessageState, SkipReason } from '../../shared/message.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { FAR, type MessageRow } from './model.js'
 import type { Runs } from './runs.js'
 
+/** Reasons of rows whose text is not fit to be sent; a retry does not mend it. */
+const UNFIT: string[] = ['missingVariable', 'invalidValue'] satisfies SkipReason[]
 const RETRYABLE: readonly string[] = ['failed', 'skipped', 'expired'] satisfies MessageState[]
 
 export type CorrectionsParts = {
@@ -113,8 +115,8 @@ export function createCorrections({ rows, clock, runs, wake }: CorrectionsParts)
     },
 
     /**
-     * M16: rows of a run go once more, by state, reason and code. What may have gone out never does; by receipt only
-     * systemFailed. @returns how many
+     * M16: rows of a run go once more, by state, reason and code. What may have gone out never does, nor what has holes
+     * in it; by receipt only systemFailed, and what somebody cancelled only when that is asked for. @returns how many
      */
     async retryRun(
       runId: string,
@@ -128,7 +130,10 @@ export function createCorrections({ rows, clock, runs, wake }: CorrectionsParts)
         runId,
         state: { $in: which.states.filter((state) => RETRYABLE.includes(state)) },
         fell: { $ne: true },
-        ...(which.reasons === undefined ? {} : { reason: { $in: which.reasons } }),
+        reason:
+          which.reasons === undefined
+            ? { $nin: [...UNFIT, 'cancelled'] }
+            : { $in: which.reasons.filter((reason) => !UNFIT.includes(reason)) },
         ...(which.errcodes === undefined ? {} : { code: { $in: which.errcodes } })
       } as Filter<MessageRow>
       const fresh = {
@@ -152,11 +157,14 @@ export function createCorrections({ rows, clock, runs, wake }: CorrectionsParts)
         { $and: [filter, { by: { $ne: 'receipt' } }, { reason: { $ne: 'systemFailed' } }] } as Filter<MessageRow>,
         { $set: fresh as any, $inc: { seq: 1 }, $unset: { firstSentAt: '' } }
       )
-      const rounds = await rows.updateMany({ ...filter, by: 'receipt', reason: 'systemFailed' } as Filter<MessageRow>, {
-        $set: { ...fresh, msgid: null } as any,
-        $inc: { seq: 1, round: 1 },
-        $unset: { firstSentAt: '' }
-      })
+      const rounds = await rows.updateMany(
+        { $and: [filter, { by: 'receipt', reason: 'systemFailed' }] } as Filter<MessageRow>,
+        {
+          $set: { ...fresh, msgid: null } as any,
+          $inc: { seq: 1, round: 1 },
+          $unset: { firstSentAt: '' }
+        }
+      )
       const n = again.modifiedCount + rounds.modifiedCount
       if (n > 0) {
         await runs.rows.updateOne({ _id: runId, state: 'finished' }, { $set: { state: 'sending', finishedAt: null } })

@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
-import { InvalidInput, NotFound } from '../platform/errors.js'
+import { InvalidInput, NotFound, pointerTo } from '../platform/errors.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { People } from '../people/people.js'
@@ -11,6 +11,8 @@ import type { Content, Open } from '../../shared/template.js'
 import { MESSAGE_LIFE_MS, SCENE_LIFE_MS } from '../../shared/limits.js'
 import type { z } from 'zod'
 import type { MessagePosted } from '../../shared/message.js'
+import type { Finder } from '../words/finder.js'
+import type { WordLists } from '../words/words.js'
 import { needsCredential } from './prepare.js'
 import type { Messages, PlanInput } from './messages.js'
 import type { FallbackStep, MessageRow } from './model.js'
@@ -52,8 +54,10 @@ export function createDirect(parts: {
   credentials: Credentials
   messages: Messages
   renderer: Renderer
+  words: Pick<WordLists, 'finders'>
 }) {
   const { clock, sealer, people, templates, credentials, messages, renderer } = parts
+  const sensitiveWords = async () => (await parts.words.finders()).sensitive
 
   async function templateOf(accountId: string, templateId: string, pointer: string): Promise<Template> {
     try {
@@ -76,6 +80,26 @@ export function createDirect(parts: {
 
   /** Literal or Liquid content as data. @throws InvalidInput naming each field */
   function dataOf(
+    template: Template,
+    content: Content,
+    body: Pick<MessagePost, 'templated' | 'data' | 'tooLong'>,
+    sensitive: Finder,
+    pointer: string
+  ): MessageRow['data'] {
+    const data = rendered(template, content, body, pointer)
+    const errors = Object.entries(data).flatMap(([field, { value }]): Fault[] => {
+      const hit = sensitive.first(value)
+      if (hit === null) return []
+      const message = `「${hit.word}」 is on the list of sensitive words`
+      return [{ pointer: pointer + pointerTo([field]), code: 'content.sensitive-word', message }]
+    })
+    if (errors.length > 0) {
+      throw new InvalidInput('the content holds what may not be sent', { code: 'messages.invalid-content', errors })
+    }
+    return data
+  }
+
+  function rendered(
     template: Template,
     content: Content,
     body: Pick<MessagePost, 'templated' | 'data' | 'tooLong'>,
@@ -128,7 +152,8 @@ export function createDirect(parts: {
     }
     if (faults.length > 0)
       throw new InvalidInput('the message cannot be sent as it is', { code: 'messages.invalid', errors: faults })
-    const data = dataOf(template, body.content, body, '/content')
+    const sensitive = await sensitiveWords()
+    const data = dataOf(template, body.content, body, sensitive, '/content')
     const fallback: FallbackStep[] = []
     for (const [index, step] of (body.fallback ?? []).entries()) {
       const pointer = `/fallback/${index}`
@@ -140,7 +165,7 @@ export function createDirect(parts: {
       fallback.push({
         accountId: other.id,
         templateId: step.templateId,
-        data: dataOf(otherTemplate, step.content, body, `${pointer}/content`),
+        data: dataOf(otherTemplate, step.content, body, sensitive, `${pointer}/content`),
         open: step.open ?? null,
         channel: otherTemplate.kind
       })
@@ -232,7 +257,7 @@ export function createDirect(parts: {
     /** The data of new literal content for a planned row. @throws InvalidInput */
     async dataFor(row: MessageRow, content: Content): Promise<MessageRow['data']> {
       const template = await templateOf(row.accountId, row.templateId, '/content')
-      return dataOf(template, content, { templated: false }, '/content')
+      return dataOf(template, content, { templated: false }, await sensitiveWords(), '/content')
     }
   }
 }

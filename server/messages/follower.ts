@@ -4,9 +4,14 @@ import type { Clock } from '../platform/clock.js'
 import { groupBy } from '../platform/group.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import { DAY_MS } from '../../shared/limits.js'
+import type { TemplateKind } from '../../shared/template.js'
+import type { Heard } from '../breakers/breakers.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { Letting } from '../credentials/letting.js'
+import type { Birth } from './births.js'
 import type { Caps } from './caps.js'
+import { counterField } from './funnel.js'
+import { hearingOf, heardOf } from './hearing.js'
 import type { CounterRow, MessageRow } from './model.js'
 import { lettingOf } from './release.js'
 import { classOf, type Runs } from './runs.js'
@@ -18,14 +23,29 @@ type Entry = {
   run: string | null
   campaign: string | null
   template: string
+  channel: TemplateKind
   from: string | null
   to: string
   /** An open nobody has counted yet. */
   opened?: true
   /** Tests are followed, and counted nowhere. */
   test?: true
+  /** Answers breakers have not heard of, and the leases of all that were made so far. */
+  codes?: number[]
+  heard?: number[]
+  takenBack?: true
 }
-type TallyRow = { _id: string; N: number; batch: Entry[] | null; minute: Date | null }
+type Counted = Pick<Entry, 'run' | 'campaign' | 'template' | 'channel'>
+type TallyRow = {
+  _id: string
+  N: number
+  batch: Entry[] | null
+  /** What expansions planned, in the same batch. */
+  births?: Birth[]
+  minute: Date | null
+  /** The account's messages by class, all runs and days together. */
+  n?: Record<string, number>
+}
 
 export type FollowerParts = {
   db: Connection
@@ -37,16 +57,21 @@ export type FollowerParts = {
   runs: Runs
   /** Plans the next step of a fallback chain; may be called again for the same row. */
   fallBack: (row: MessageRow) => Promise<void>
+  /** Tells the breakers what was answered; the same batch `N` may be told again. */
+  hear?: ((accountId: string, N: number, minute: Date, heard: Heard[]) => Promise<void>) | undefined
+  /** Tells other systems what rows came to; the same entries may be told again. */
+  tell?: ((accountId: string, minute: Date, entries: Entry[]) => Promise<void>) | undefined
 }
 
 const BATCH = 500
-/** What the follower looks at: no values, links or attempts. */
+/** What the follower looks at: no values or links. */
 const LEAN = {
   accountId: 1,
   recipientId: 1,
   runId: 1,
   campaignId: 1,
   templateId: 1,
+  channel: 1,
   state: 1,
   reason: 1,
   code: 1,
@@ -60,20 +85,60 @@ const LEAN = {
   counted: 1,
   openedAt: 1,
   openCounted: 1,
-  test: 1
+  test: 1,
+  log: 1,
+  heard: 1
 } as const
 type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
 const COUNTER_DAYS = 400
 
 /** What the row is told: it was counted as that, by batch `N`. */
-const told = ({ to, opened }: Entry, N: number) => ({
+const told = ({ to, opened, heard }: Entry, N: number) => ({
   counted: to,
   tally: N,
+  ...(heard !== undefined && { heard }),
   ...(opened === true && { openCounted: true as const })
 })
 
-/** Field names of counters hold no dots. */
-const field = (name: string) => `n.${name.replaceAll('.', '_').replaceAll('$', '_')}`
+const field = (name: string) => `n.${counterField(name)}`
+
+/** A row as a batch writes it down. */
+function entryOf(row: Lean): Entry {
+  const to = classOf(row)
+  const hearing = hearingOf(row, row.counted !== to)
+  return {
+    id: row._id,
+    seq: row.seq,
+    run: row.runId,
+    campaign: row.campaignId,
+    template: row.templateId,
+    channel: row.channel,
+    from: row.counted,
+    to,
+    ...(row.openedAt !== undefined && row.openCounted !== true && { opened: true as const }),
+    ...(row.test && { test: true as const }),
+    ...(hearing !== null && {
+      codes: hearing.codes,
+      heard: hearing.heard,
+      ...(hearing.takenBack && { takenBack: true as const })
+    })
+  }
+}
+
+/** Rows of which this is the same are told the same. */
+const alikeOf = ({ to, opened, heard }: Entry) => `${to} ${opened} ${heard}`
+
+/** By how much the account's messages of each class change with a batch. */
+function totalsOf(entries: Entry[], births: Birth[]): Record<string, number> {
+  const deltas: Record<string, number> = {}
+  for (const { from, to } of births) deltas[field('open')] = (deltas[field('open')] ?? 0) + to - from
+  for (const { from, to, test } of entries) {
+    if (test === true || from === to) continue
+    if (from !== null) deltas[field(from)] = (deltas[field(from)] ?? 0) - 1
+    deltas[field(to)] = (deltas[field(to)] ?? 0) + 1
+  }
+  return deltas
+}
 
 /**
  * Applies the consequences of rows and keeps the counters exact (docs/ledger.md E): two at once are safe, a crash at any
@@ -125,15 +190,19 @@ export function createFollower(parts: FollowerParts) {
   }
 
   /** F4: deltas per run, minute and template; a document takes each batch once. */
-  async function count(accountId: string, N: number, minute: Date, entries: Entry[]): Promise<void> {
-    const groups = new Map<string, { entry: Entry; deltas: Map<string, number> }>()
-    for (const entry of entries) {
-      if (entry.test === true || (entry.from === entry.to && entry.opened !== true)) continue
+  async function count(accountId: string, N: number, minute: Date, entries: Entry[], births: Birth[]): Promise<void> {
+    const groups = new Map<string, { entry: Counted; deltas: Map<string, number> }>()
+    const adding = (entry: Counted) => {
       const key = `${accountId}|${entry.run ?? 'direct'}|${minute.getTime()}|${entry.template}`
       let group = groups.get(key)
       if (group === undefined) groups.set(key, (group = { entry, deltas: new Map() }))
       const { deltas } = group
-      const add = (name: string, n: number) => deltas.set(name, (deltas.get(name) ?? 0) + n)
+      return (name: string, n: number) => deltas.set(name, (deltas.get(name) ?? 0) + n)
+    }
+    for (const birth of births) adding(birth)(field('open'), birth.to - birth.from)
+    for (const entry of entries) {
+      if (entry.test === true || (entry.from === entry.to && entry.opened !== true)) continue
+      const add = adding(entry)
       if (entry.opened === true) add('opened', 1)
       if (entry.from === entry.to) {
         add(field(entry.to), 0) // a counter without states would be none
@@ -154,6 +223,7 @@ export function createFollower(parts: FollowerParts) {
               runId: entry.run,
               campaignId: entry.campaign,
               templateId: entry.template,
+              channel: entry.channel,
               minute,
               removeAt: new Date(minute.getTime() + COUNTER_DAYS * DAY_MS)
             }
@@ -189,13 +259,13 @@ export function createFollower(parts: FollowerParts) {
           }
         })
     }
-    for (const alike of groupBy(rest, (entry) => `${entry.seq} ${entry.to} ${entry.opened}`).values()) {
+    for (const alike of groupBy(rest, (entry) => `${entry.seq} ${alikeOf(entry)}`).values()) {
       const { seq } = alike[0]!
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq, tally: { $lt: N } }
       ops.push({ updateMany: { filter, update: { $set: { ...told(alike[0]!, N), todo: false } } } })
     }
     // those that moved meanwhile, and what a broken batch had left over
-    for (const alike of groupBy(entries, (entry) => `${entry.to} ${entry.opened}`).values()) {
+    for (const alike of groupBy(entries, alikeOf).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, tally: { $lt: N } }
       ops.push({ updateMany: { filter, update: { $set: told(alike[0]!, N) } } })
     }
@@ -203,18 +273,27 @@ export function createFollower(parts: FollowerParts) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq: alike[0]!.seq, todo: true }
       ops.push({ updateMany: { filter, update: { $set: { todo: false } } } })
     }
-    await rows.bulkWrite(ops, { ordered: true })
+    if (ops.length > 0) await rows.bulkWrite(ops, { ordered: true })
   }
 
   /** F3–F6. `read`: the rows as just read for this batch; a batch found written down reads them anew. */
   async function apply(tally: TallyRow, read: Lean[] | null): Promise<void> {
     const accountId = tally._id
     const entries = tally.batch!
+    const births = tally.births ?? []
     const fresh = read ?? (await lean({ accountId, _id: { $in: entries.map((entry) => entry.id) } }))
     const gone = await consequences(accountId, fresh)
-    await count(accountId, tally.N, tally.minute!, entries)
+    await count(accountId, tally.N, tally.minute!, entries, births)
+    const heard = parts.hear === undefined ? [] : heardOf(entries)
+    if (heard.length > 0) await parts.hear!(accountId, tally.N, tally.minute!, heard)
+    await parts.tell?.(accountId, tally.minute!, entries)
     await settleRows(accountId, tally.N, entries, gone)
-    await tallies.updateOne({ _id: accountId, N: tally.N }, { $set: { batch: null } })
+    await runs.births.told(tally.N, births)
+    const totals = totalsOf(entries, births)
+    await tallies.updateOne(
+      { _id: accountId, N: tally.N, batch: { $ne: null } },
+      { $set: { batch: null, births: [] }, ...(Object.keys(totals).length > 0 && { $inc: totals }) }
+    )
   }
 
   return {
@@ -229,30 +308,26 @@ export function createFollower(parts: FollowerParts) {
       }
       if (tally.batch !== null) {
         await apply(tally, null)
-        return tally.batch.length
+        return tally.batch.length + (tally.births?.length ?? 0)
       }
-      const found = await lean({ accountId, todo: true }, BATCH)
-      if (found.length === 0) return 0
+      const [found, births] = await Promise.all([lean({ accountId, todo: true }, BATCH), runs.births.of(accountId)])
+      const taken = found.length + births.length
+      if (taken === 0) return 0
       const now = clock.now()
       const minute = new Date(Math.floor(now.getTime() / 60_000) * 60_000)
-      const batch: Entry[] = found.map((row) => ({
-        id: row._id,
-        seq: row.seq,
-        run: row.runId,
-        campaign: row.campaignId,
-        template: row.templateId,
-        from: row.counted,
-        to: classOf(row),
-        ...(row.openedAt !== undefined && row.openCounted !== true && { opened: true as const }),
-        ...(row.test && { test: true as const })
-      }))
+      const batch = found.map(entryOf)
       const claimed = await tallies.updateOne(
         { _id: accountId, N: tally.N, batch: null },
-        { $set: { N: tally.N + 1, batch, minute } }
+        { $set: { N: tally.N + 1, batch, births, minute } }
       )
-      if (claimed.matchedCount === 0) return batch.length // somebody else's turn: look again
-      await apply({ _id: accountId, N: tally.N + 1, batch, minute }, found)
-      return batch.length
+      if (claimed.matchedCount === 0) return taken // somebody else's turn: look again
+      await apply({ _id: accountId, N: tally.N + 1, batch, births, minute }, found)
+      return taken
+    },
+
+    /** The account's messages by class (`open`, or a final state with its reason), of all runs and direct ones together. */
+    async totals(accountId: string): Promise<Record<string, number>> {
+      return (await tallies.findOne({ _id: accountId }, { projection: { n: 1 } }))?.n ?? {}
     },
 
     /** Until nothing is left; then ends the runs that are through. */

@@ -1,6 +1,7 @@
-import { DateTime } from 'luxon'
 import type { MessageRow } from './model.js'
 import type { SkipReason } from '../../shared/message.js'
+import type { Held } from './guarding.js'
+import { quietUntil } from './quiet-hours.js'
 import { MAX_ATTEMPTS } from './settle.js'
 
 /** What the gates look at besides the row. */
@@ -13,7 +14,11 @@ export type GateFacts = {
   /** service accounts: is the recipient a follower? */
   follower: boolean
   waitStopped: boolean
-  /** The quiet hours of the person's zone, when they bind this row. */
+  /** The field and the word in it that no message may hold; null: there is none. */
+  sensitive: string | null
+  /** A penalty or a breaker that stands in the way. */
+  held: Held | null
+  /** The account's quiet hours; they are those of `zone`, the person's. */
   quiet: { from: string; to: string; dying: 'send' | 'skip' } | null
   zone: string
   /** When the right that would be used dies; null when unknown. */
@@ -25,29 +30,13 @@ export type Gate =
   | { go: true }
   | { stop: 'skipped'; reason: SkipReason; detail?: string }
   | { stop: 'expired' }
-  | { delay: Date; waitingFor: 'quietHours' | 'time' }
+  | { delay: Date; waitingFor: 'quietHours' | 'time' | Held['waitingFor'] }
   | { giveUp: string }
 
 /** What a message says whose wait something stopped. */
 export const WAIT_STOPPED = 'the wait was stopped'
 /** 8 min of WeChat's 10-minute memory of client_msg_id, so that clocks two minutes apart do no harm. */
 export const SAME_ID_MS = 8 * 60_000
-
-/** The end of the quiet hours `now` falls into, or null outside them. Times are HH:mm in `zone`; a window may cross midnight. */
-export function quietUntil(now: Date, quiet: { from: string; to: string }, zone: string): Date | null {
-  const local = DateTime.fromJSDate(now, { zone })
-  const at = (text: string, days: number) => {
-    const [hour, minute] = text.split(':').map(Number)
-    return local.startOf('day').plus({ days }).set({ hour, minute })
-  }
-  for (const days of [-1, 0]) {
-    const from = at(quiet.from, days)
-    let to = at(quiet.to, days)
-    if (to <= from) to = at(quiet.to, days + 1)
-    if (local >= from && local < to) return to.toJSDate()
-  }
-  return null
-}
 
 /** Everything that may keep a leased row from being sent, in order (docs/ledger.md B). Pure. */
 export function gate(row: MessageRow, facts: GateFacts): Gate {
@@ -67,6 +56,12 @@ export function gate(row: MessageRow, facts: GateFacts): Gate {
     if (row.attempt >= MAX_ATTEMPTS) return { giveUp: 'attempts' }
     if (facts.run === 'paused' || facts.accountPaused)
       return { delay: new Date(facts.now.getTime() + 30_000), waitingFor: 'time' }
+    // asking again under a penalty would only find out about the penalty
+    if (facts.held !== null)
+      return {
+        delay: new Date(Math.min(facts.held.until.getTime(), facts.now.getTime() + 600_000)),
+        waitingFor: 'penalty'
+      }
     return { go: true }
   }
   if (facts.run === 'cancelled') return { stop: 'skipped', reason: 'cancelled' }
@@ -76,7 +71,9 @@ export function gate(row: MessageRow, facts: GateFacts): Gate {
   if (facts.reach !== 'ok') return { stop: 'skipped', reason: 'suppressed', detail: facts.reach }
   if (row.channel === 'service' && !facts.follower)
     return { stop: 'skipped', reason: 'suppressed', detail: 'not a follower' }
+  if (facts.sensitive !== null) return { stop: 'skipped', reason: 'sensitiveWord', detail: facts.sensitive }
   if (facts.run === 'paused' || facts.accountPaused) return { delay: facts.now, waitingFor: 'time' }
+  if (facts.held !== null) return { delay: facts.held.until, waitingFor: facts.held.waitingFor }
   if (facts.quiet !== null && row.lane === 'bulk' && !row.test) {
     const until = quietUntil(facts.now, facts.quiet, facts.zone)
     if (until !== null) {

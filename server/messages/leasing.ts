@@ -4,25 +4,35 @@ import type { Holds } from '../credentials/holds.js'
 import type { Letting } from '../credentials/letting.js'
 import type { MessageRow } from './model.js'
 import { lettingOf } from './release.js'
+import type { Lane } from '../../shared/message.js'
 import type { Runs } from './runs.js'
 
 /** How long a lease runs, and how much of it a request may still be started in (lease − HTTP timeout − 5 s). */
 export const LEASE_MS = 30_000
 export const FIRE_WITHIN_MS = 15_000
 
+/** Nothing of a paused account is due sooner than a lease or a delay of 30 s ends. */
+const REST_MS = 10_000
+
+/** In the order they are served. */
+export const LANES: readonly Lane[] = ['transactional', 'bulk']
+
 export type LeasingParts = { rows: Collection<MessageRow>; runs: Runs; holds: Holds }
 
 /** Finding what is due and taking it up for a while (docs/ledger.md B, M2 and M3). */
 export function createLeasing({ rows, runs, holds }: LeasingParts) {
+  /** When paused accounts are looked at again, in ms since 1970: to find what is in doubt among all that rests costs much. */
+  const restUntil = new Map<string, number>()
+
   /** Ids of due rows, transactional first, at most one per recipient and none of `busy`. */
-  async function dueIds(account: Account, limit: number, busy: ReadonlySet<string>, now: Date) {
+  async function dueIds(account: Account, limit: number, busy: ReadonlySet<string>, now: Date, lanes: readonly Lane[]) {
     const { paused } = await runs.closedOf(account.id)
     const offline: Record<string, unknown>[] = []
     if (account.paused) offline.push({ state: 'sending' })
     else if (paused.size > 0) offline.push({ runId: { $nin: [...paused] } }, { state: 'sending' })
     const found: Pick<MessageRow, '_id' | 'state' | 'recipientId'>[] = []
     const taken = new Set<string>()
-    for (const lane of ['transactional', 'bulk'] as const) {
+    for (const lane of lanes) {
       if (found.length >= limit) break
       const part = await rows
         .find(
@@ -92,7 +102,7 @@ export function createLeasing({ rows, runs, holds }: LeasingParts) {
 
   return {
     /**
-     * Leases up to `limit` due rows to `t`; rows of recipients in `busy` are left alone. What an earlier turn had
+     * Leases up to `limit` due rows of these lanes to `t`; rows of recipients in `busy` are left alone. What an earlier turn had
      * reserved for them and never let go is let go first.
      */
     async take(
@@ -100,9 +110,13 @@ export function createLeasing({ rows, runs, holds }: LeasingParts) {
       limit: number,
       busy: ReadonlySet<string>,
       now: Date,
-      t: string
+      t: string,
+      lanes: readonly Lane[] = LANES
     ): Promise<MessageRow[]> {
-      const ids = await dueIds(account, limit, busy, now)
+      if (!account.paused) restUntil.delete(account.id)
+      else if (now.getTime() < (restUntil.get(account.id) ?? 0)) return []
+      const ids = await dueIds(account, limit, busy, now, lanes)
+      if (ids.length === 0 && account.paused) restUntil.set(account.id, now.getTime() + REST_MS)
       if (ids.length === 0) return []
       const mine = await lease(ids, account.id, now, t)
       await leftovers(mine)

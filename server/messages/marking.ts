@@ -114,7 +114,8 @@ export function handBackOf(
   accountId: string,
   item: Ready,
   now: Date,
-  due: Date | null
+  due: Date | null,
+  waitingFor: MessageRow['waitingFor'] = 'quota'
 ): AnyBulkWriteOperation<MessageRow> {
   const filter = {
     accountId,
@@ -124,12 +125,16 @@ export function handBackOf(
       ? { state: 'sending' as const }
       : { state: { $in: ['planned' as const, 'held' as const] } })
   }
+  const byDeadline = (at: Date) => new Date(Math.min(at.getTime(), item.row.notAfter.getTime()))
   const uncounted = item.marked ? { attempt: -1 } : {}
   if (item.doubt)
     return {
       updateOne: {
         filter,
-        update: { $set: { lease: null, due: due ?? now }, ...(item.marked ? { $inc: uncounted } : {}) }
+        update: {
+          $set: { lease: null, due: due === null ? now : byDeadline(due) },
+          ...(item.marked ? { $inc: uncounted } : {})
+        }
       }
     }
   const named = { hold: item.hold, cap: item.cap, window: item.window, lease: null }
@@ -149,8 +154,8 @@ export function handBackOf(
         $set: {
           ...named,
           state: 'planned',
-          due: new Date(Math.min(due.getTime(), item.row.notAfter.getTime())),
-          waitingFor: 'quota',
+          due: byDeadline(due),
+          waitingFor,
           todo: true
         },
         $inc: { seq: 1, ...uncounted },

@@ -6,19 +6,27 @@ import type { Log } from '../platform/log.js'
 import { insertNew } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import { NotFound } from '../platform/errors.js'
+import { Lane } from '../../shared/message.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import { createTags } from '../opens/tags.js'
 import type { People } from '../people/people.js'
 import type { Senders } from '../senders/senders.js'
 import type { TokenCentre } from '../wechat/access-token.js'
+import type { WordLists } from '../words/words.js'
+import type { Alerts } from '../alerts/alerts.js'
+import type { Webhooks } from '../webhooks/webhooks.js'
 import type { Numbered } from './answers.js'
 import { createBudget } from './budget.js'
 import { createCaps } from './caps.js'
 import { createCorrections } from './corrections.js'
 import { createEffects } from './effects.js'
+import type { Breakers } from '../breakers/breakers.js'
+import type { BreakerRow } from '../breakers/model.js'
 import { createFollower } from './follower.js'
-import { capModel, counterModel, messageModel, type CapRow, type CounterRow, type MessageRow } from './model.js'
+import { NO_GUARDS } from './guarding.js'
+import { capModel, counterModel, FAR, messageModel, type CapRow, type CounterRow, type MessageRow } from './model.js'
+import { createMessageNews } from './news.js'
 import { realPace, type Pace } from './pace.js'
 import { rowOf, type PlanInput } from './plan.js'
 import { createPrepare, wakeParked } from './prepare.js'
@@ -42,13 +50,28 @@ export type MessagesParts = {
   credentials: Credentials
   senders: Senders
   tokens: TokenCentre
+  /** Without it nothing trips. */
+  breakers?: Breakers
+  /** Without it every word may be sent. */
+  words?: Pick<WordLists, 'finders'>
+  /** Told what is wrong; without it that is only logged. */
+  alerts?: Pick<Alerts, 'raise'>
+  /** Told what becomes of messages; without it nobody is. */
+  webhooks?: Pick<Webhooks, 'wanted' | 'file'>
   /** What the outside calls this server: links lead through it. Without it they go out as they are. */
   publicUrl?: string
 }
 
+/** Of the hash that tells a run's messages from another's. */
+const RUN_CHARACTERS = 11
+
+/** Rows that are let go on in one command. */
+const LOOSENED = 5_000
+
 /** The messages room: the rows that prove what happened to every message, and the machinery that moves them. */
 export function createMessages(parts: MessagesParts) {
   const { db, clock, log, sealer, accounts, people, credentials } = parts
+  const guards = parts.breakers ?? NO_GUARDS
   const pace = parts.pace ?? realPace
   const tags = createTags({ sealer, publicUrl: parts.publicUrl })
   const model = messageModel(db)
@@ -72,9 +95,11 @@ export function createMessages(parts: MessagesParts) {
     people,
     runs,
     caps,
+    guards,
+    words: parts.words ?? null,
     stoppedWaits
   })
-  const effect = createEffects({ db, clock, log, accounts, people, budget })
+  const effect = createEffects({ clock, log, accounts, people, budget, alerts: parts.alerts })
   const listeners: ((accountId: string, messages: Numbered[]) => Promise<void>)[] = []
   const pumps = createPumps({
     accounts,
@@ -92,6 +117,7 @@ export function createMessages(parts: MessagesParts) {
         tokens: parts.tokens,
         budget,
         prepare,
+        guards,
         stoppedWaits,
         numbered: async (id, messages) => {
           for (const listener of listeners) await listener(id, messages)
@@ -101,7 +127,18 @@ export function createMessages(parts: MessagesParts) {
       })
   })
   const { cancelRows, ...corrections } = createCorrections({ rows, clock, runs, wake: (id) => pumps.wake(id) })
-  const follower = createFollower({ db, rows, counters, clock, credentials, caps, runs, fallBack })
+  const follower = createFollower({
+    db,
+    rows,
+    counters,
+    clock,
+    credentials,
+    caps,
+    runs,
+    fallBack,
+    hear: parts.breakers?.hear,
+    tell: parts.webhooks && createMessageNews({ rows, webhooks: parts.webhooks })
+  })
 
   credentials.onWake(async (accountId, recipientIds) => {
     if ((await wakeParked(rows, accountId, recipientIds, clock.now())) > 0) pumps.wake(accountId)
@@ -118,6 +155,11 @@ export function createMessages(parts: MessagesParts) {
   })
 
   const messageId = (...names: string[]) => sealer.hash('message', ...names)
+  /** A run's messages lie together, in the order of the recipients: neighbours in the audience, neighbours in the store. */
+  function runMessageIds(runId: string): (whom: string) => string {
+    const run = sealer.hash('run', runId).slice(0, RUN_CHARACTERS)
+    return (whom) => run + whom
+  }
 
   /** M1: files messages; those already there count as duplicates and stay as they are. Wakes this process's pumps. */
   async function plan(inputs: PlanInput[]): Promise<{ planned: number; duplicates: number }> {
@@ -165,9 +207,44 @@ export function createMessages(parts: MessagesParts) {
         fallback: rest,
         fellFrom: row.fellFrom ?? row._id,
         step,
+        ...(row.capLimit !== undefined && { capLimit: row.capLimit }),
         ...(recipient === null ? { skip: { reason: 'notInAccount' as const } } : {})
       }
     ])
+  }
+
+  /**
+   * What waits for this need wait no longer: it is looked at now. Whatever still holds it holds it again. `only`: of one
+   * template, or so many at most.
+   */
+  async function loosen(
+    accountId: string,
+    waitingFor: NonNullable<MessageRow['waitingFor']>,
+    only: { templateId?: string; limit?: number } = {}
+  ): Promise<void> {
+    const now = clock.now()
+    const waiting = {
+      accountId,
+      lane: { $in: Lane.options },
+      due: { $gt: now, $lt: FAR },
+      state: 'planned' as const,
+      waitingFor,
+      lease: null,
+      ...(only.templateId !== undefined && { templateId: only.templateId })
+    }
+    // a few thousand at a time: a million rows in one command would keep everybody else waiting
+    for (let left = only.limit ?? Infinity; left > 0; left -= LOOSENED) {
+      const limit = Math.min(left, LOOSENED)
+      const some = await rows
+        .find(waiting, { projection: { _id: 1 } })
+        .limit(limit)
+        .toArray()
+      if (some.length === 0) return
+      const which = { ...waiting, _id: { $in: some.map((row) => row._id) } }
+      await rows.updateMany(which, { $set: { due: now, waitingFor: null } })
+      pumps.wake(accountId)
+      if (some.length < limit) return
+    }
   }
 
   return {
@@ -179,6 +256,7 @@ export function createMessages(parts: MessagesParts) {
     pumps,
     plan,
     messageId,
+    runMessageIds,
 
     ready: async () => {
       await model.createIndexes()
@@ -191,6 +269,18 @@ export function createMessages(parts: MessagesParts) {
     wake: (accountId: string) => pumps.wake(accountId),
 
     ...corrections,
+
+    /** What waits for a breaker that tries: a few of its messages look again; for one that closed: all of them. */
+    async letTry({ accountId, templateId, state, probesLeft }: BreakerRow): Promise<void> {
+      if (state === 'open' || (state === 'halfOpen' && probesLeft <= 0)) return
+      await loosen(accountId, 'breaker', {
+        ...(templateId !== null && { templateId }),
+        // some have no right, or are stopped by another gate
+        ...(state === 'halfOpen' && { limit: probesLeft * 10 })
+      })
+    },
+
+    loosen,
 
     /** Tells of messages whose numbers this process has just stored; may be missed by a crash. */
     onNumbered(listener: (accountId: string, messages: Numbered[]) => Promise<void>): void {

@@ -26,6 +26,8 @@ export type RowHold = {
 
 export type AttemptLine = {
   at: Date
+  /** The lease it was made under: its name within the row. Absent in rows older than breakers. */
+  n?: number
   code: number | null
   kind: string
   latencyMs: number | null
@@ -74,6 +76,8 @@ export type MessageRow = {
   waitingFor: z.infer<typeof WaitingFor> | null
   hold: RowHold | null
   cap: { key: string; name: string } | null
+  /** Its campaign's own limit of messages to this person a day, as it was when the row was planned. */
+  capLimit?: number
   /** The place under a window source's own daily limit (menu, reply). */
   window: { key: string; name: string } | null
   attempt: number
@@ -96,6 +100,8 @@ export type MessageRow = {
   /** The message this one replaces, and which step of its chain it is. */
   fellFrom: string | null
   step: number
+  /** Lines of the log that have been counted for the breakers, by their lease. */
+  heard?: number[]
   seq: number
   todo: boolean
   counted: string | null
@@ -142,6 +148,7 @@ const counterSchema = new Schema(
 )
 counterSchema.index({ runId: 1, minute: 1 }) // run page: its counts
 counterSchema.index({ accountId: 1, minute: 1 }) // dashboard: what happened in these minutes?
+counterSchema.index({ campaignId: 1, minute: 1 }, { partialFilterExpression: { campaignId: { $gt: '' } } }) // campaign page: its series
 counterSchema.index({ removeAt: 1 }, { expireAfterSeconds: 0 })
 export const counterModel = (db: Connection) => db.model('Counter', counterSchema)
 
@@ -159,6 +166,7 @@ export type CounterRow = {
   runId: string | null
   campaignId: string | null
   templateId: string
+  channel: TemplateKind
   minute: Date
   b: number
   n: Record<string, number>

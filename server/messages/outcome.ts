@@ -55,8 +55,10 @@ export function outcomeOf(
             lease: null,
             due: later(verdict.afterMs),
             code,
-            ...(verdict.minus1 === true ? { 'hold.minus1': true } : {})
+            ...(verdict.minus1 === true ? { 'hold.minus1': true } : {}),
+            ...(verdict.tell === true ? { todo: true } : {})
           },
+          ...(verdict.tell === true ? { $inc: { seq: 1 } } : {}),
           ...(verdict.unfirst ? { $unset: { firstSentAt: '' } } : {}),
           ...log
         }

@@ -1,7 +1,7 @@
 import type { Account } from '../accounts/accounts.js'
 import { holdName } from '../credentials/letting.js'
 import { perDayOf } from '../credentials/terms.js'
-import { capKey, capStops, windowKey, type Caps, type CapWant } from './caps.js'
+import { capKey, capOf, isCapped, windowKey, type Caps, type CapWant } from './caps.js'
 import type { Ready } from './ready.js'
 
 /**
@@ -15,18 +15,17 @@ export async function takePlaces(
   now: Date,
   turnAway: (item: Ready, kind: 'wait' | 'capped') => void
 ): Promise<Ready[]> {
-  const limit = account.caps.perPersonPerDay
   const wants: CapWant[] = []
   const names = new Map<CapWant, string>()
   const owner = new Map<CapWant, { item: Ready; kind: 'person' | 'window' }>()
   for (const item of ready) {
     const { row } = item
     const name = holdName(row._id, row.n)
-    if (limit !== null && !row.test) {
+    if (isCapped(account, row) && !row.test) {
       const key = capKey(account.id, row.recipientId!, now)
       if (row.cap?.key === key) item.cap = row.cap
       else {
-        const want = { row, key, limit, stops: capStops(account, row) }
+        const want = { row, key, limit: capOf(account, row) }
         wants.push(want)
         names.set(want, name)
         owner.set(want, { item, kind: 'person' })
@@ -36,7 +35,7 @@ export async function takePlaces(
     if (perDay !== null && item.hold.cred !== null && !item.doubt) {
       const key = windowKey(item.hold.cred, now)
       if (row.window?.key === key) continue
-      const want = { row, key, limit: perDay, stops: true }
+      const want = { row, key, limit: perDay }
       wants.push(want)
       names.set(want, name)
       owner.set(want, { item, kind: 'window' })

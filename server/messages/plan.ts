@@ -19,7 +19,8 @@ type Asked =
   | 'dueAt'
   | 'notAfter'
   | 'waitForCredential'
-type May = 'emphasis' | 'reference' | 'topic' | 'test' | 'waitId' | 'fallback' | 'fellFrom' | 'step' | 'bodyHash'
+type May =
+  'emphasis' | 'reference' | 'topic' | 'test' | 'waitId' | 'fallback' | 'fellFrom' | 'step' | 'bodyHash' | 'capLimit'
 
 /** One message to plan. */
 export type PlanInput = Pick<MessageRow, Asked> &
@@ -28,11 +29,14 @@ export type PlanInput = Pick<MessageRow, Asked> &
     id: string
     /** Known beforehand not to go: filed as skipped, counted and listable. */
     skip?: { reason: SkipReason; detail?: string }
+    /** Its run tells the counters of it (H), so that the row itself has nothing to say yet. */
+    told?: boolean
   }
 
 /** The row a plan becomes. Pure. */
 export function rowOf(input: PlanInput, now: Date): MessageRow {
   const skip = input.skip
+  const told = input.told === true && skip === undefined
   return {
     _id: input.id,
     accountId: input.accountId,
@@ -77,11 +81,12 @@ export function rowOf(input: PlanInput, now: Date): MessageRow {
     fallback: input.fallback ?? [],
     fell: false,
     bodyHash: input.bodyHash ?? null,
+    ...(input.capLimit !== undefined && { capLimit: input.capLimit }),
     fellFrom: input.fellFrom ?? null,
     step: input.step ?? 0,
     seq: 1,
-    todo: true,
-    counted: null,
+    todo: !told,
+    counted: told ? 'open' : null,
     tally: 0,
     log: [],
     createdAt: now,

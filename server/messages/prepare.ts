@@ -1,4 +1,6 @@
 import type { Collection } from 'mongodb'
+import { sourcesShut } from '../accounts/penalty.js'
+import type { Standing } from '../breakers/standing.js'
 import type { Clock } from '../platform/clock.js'
 import { groupBy } from '../platform/group.js'
 import type { Account } from '../accounts/accounts.js'
@@ -7,14 +9,20 @@ import { fits, type Held, type Want } from '../credentials/holds.js'
 import { holdName } from '../credentials/letting.js'
 import type { CredentialRow } from '../credentials/model.js'
 import type { Source } from '../../shared/credential.js'
+import type { Lane } from '../../shared/message.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { Recipient } from '../people/recipients.js'
+import { wordIn, type Finder } from '../words/finder.js'
+import type { WordLists } from '../words/words.js'
 import type { Caps } from './caps.js'
-import { gate, quietUntil } from './gates.js'
+import { gate } from './gates.js'
+import { heldOf, takeProbes, type Guards } from './guarding.js'
+import { handBackOf } from './marking.js'
 import type { MessageRow, RowHold } from './model.js'
 import { createLeasing } from './leasing.js'
 import type { Pace } from './pace.js'
 import { takePlaces } from './places.js'
+import { quietUntil, zoneOf } from './quiet-hours.js'
 import type { Ready } from './ready.js'
 import type { Runs } from './runs.js'
 import { createTurnWrites, type TurnWrites } from './turn-writes.js'
@@ -34,12 +42,14 @@ type Turn = {
   leasedAt: Ready['leasedAt']
   writes: TurnWrites
   without: Source[]
+  standing: Standing
 }
 
 /** The part of the people room the pump needs. */
 export type PumpPeople = {
   addresses(recipientIds: string[]): Promise<Map<string, { recipient: Recipient; openId: string | null }>>
   optedOut(personIds: string[], topic?: string | null): Promise<Set<string>>
+  zonesOf(personIds: string[]): Promise<Map<string, unknown>>
 }
 
 export type PrepareParts = {
@@ -53,6 +63,9 @@ export type PrepareParts = {
   people: PumpPeople
   runs: Runs
   caps: Caps
+  guards: Guards
+  /** null: every word may be sent. */
+  words: Pick<WordLists, 'finders'> | null
   /** Waits an event stopped meanwhile (by wait id). */
   stoppedWaits: (waitIds: string[]) => Promise<Set<string>>
 }
@@ -66,9 +79,18 @@ export function needsCredential(
   return row.lane === 'bulk' ? account.serviceWindow.bulk : account.serviceWindow.transactional
 }
 
-/** Sources the account may not use now. */
-export function sourcesOff(account: Pick<Account, 'sources'>): Source[] {
-  return (Object.keys(account.sources) as Source[]).filter((source) => account.sources[source]?.enabled === false)
+/** Sources the account may not use now: its own choice, or a penalty. */
+export function sourcesOff(account: Pick<Account, 'sources' | 'punished'>): Source[] {
+  return [...new Set([...sourcesUnwanted(account), ...sourcesShut(account.punished)])]
+}
+
+const sourcesUnwanted = ({ sources }: Pick<Account, 'sources'>): Source[] =>
+  (Object.keys(sources) as Source[]).filter((source) => sources[source]?.enabled === false)
+
+/** The first field that holds a word no message may hold, and the word; null: none does. */
+export function sensitiveIn(finder: Finder, data: MessageRow['data']): string | null {
+  const hit = wordIn(finder, data)
+  return hit === null ? null : `${hit.field}: ${hit.word}`
 }
 
 /**
@@ -90,13 +112,7 @@ export function createPrepare(parts: PrepareParts) {
       waits.length === 0 ? new Set<string>() : parts.stoppedWaits(waits),
       runs.closedOf(account.id)
     ])
-    const quiet = account.quietHours !== null && quietUntil(now, account.quietHours, account.zone) !== null
-    const dying = quiet
-      ? await credentials.lastExpiry(
-          account.id,
-          mine.filter((row) => row.lane === 'bulk' && row.recipientId !== null) as Place[]
-        )
-      : null
+    const { zones, dying } = await nights(turn, mine)
     const runState = (runId: string | null) =>
       runId !== null && closed.cancelled.has(runId)
         ? 'cancelled'
@@ -104,6 +120,8 @@ export function createPrepare(parts: PrepareParts) {
           ? 'paused'
           : 'online'
     const going: { row: MessageRow; openId: string }[] = []
+    const left = new Map<string, number>()
+    const sensitive = (await parts.words?.finders())?.sensitive
     for (const row of mine) {
       const address = row.recipientId === null ? undefined : addresses.get(row.recipientId)
       const recipient = address?.recipient
@@ -115,8 +133,10 @@ export function createPrepare(parts: PrepareParts) {
         reach: recipient?.reach ?? 'ok',
         follower: recipient?.follower ?? false,
         waitStopped: row.waitId !== null && stoppedWaits.has(row.waitId),
+        sensitive: sensitive === undefined || row.state !== 'planned' ? null : sensitiveIn(sensitive, row.data),
+        held: heldOf(account, row, turn.standing, left),
         quiet: account.quietHours,
-        zone: account.zone,
+        zone: zones.get(row.personId ?? '') ?? account.zone,
         rightDiesAt: row.recipientId === null ? null : (dying?.get(row.recipientId) ?? null)
       })
       if ('go' in decided) {
@@ -131,6 +151,18 @@ export function createPrepare(parts: PrepareParts) {
       else writes.delay(row, decided.delay, decided.waitingFor)
     }
     return going
+  }
+
+  /** By whose night each bulk row goes, and when the rights of those whose night it is die. Nothing is read without quiet hours. */
+  async function nights({ account, now }: Turn, mine: MessageRow[]) {
+    const quiet = account.quietHours
+    const bulk = quiet === null ? [] : mine.filter((row) => row.lane === 'bulk' && row.recipientId !== null)
+    if (quiet === null || bulk.length === 0) return { zones: new Map<string, string>(), dying: null }
+    const told = await people.zonesOf(bulk.map((row) => row.personId).filter((id): id is string => id !== null))
+    const zones = new Map([...told].map(([personId, zone]) => [personId, zoneOf(zone, account.zone)]))
+    const ends = new Map([account.zone, ...zones.values()].map((zone) => [zone, quietUntil(now, quiet, zone)]))
+    const asleep = bulk.filter((row) => ends.get(zones.get(row.personId ?? '') ?? account.zone) !== null)
+    return { zones, dying: await credentials.lastExpiry(account.id, asleep as Place[]) }
   }
 
   /** C3 and C4 for planned rows; what the others name is read again. Those without a right park, wait or end. */
@@ -148,6 +180,7 @@ export function createPrepare(parts: PrepareParts) {
     ])
     const ready: Ready[] = []
     const parked: MessageRow[] = []
+    const punished = await rightsShut(turn, going, held)
     for (const { row, openId } of going) {
       const add = (hold: RowHold, sealed: string | null, liveAt: Date | null) =>
         ready.push({
@@ -166,6 +199,8 @@ export function createPrepare(parts: PrepareParts) {
       if (row.state === 'planned' && needsCredential(account, row)) {
         const answer = held.get(row._id) ?? 'none'
         if (answer === 'busy') writes.delay(row, writes.soon(BUSY_MS), null)
+        else if (punished.has(row.recipientId!) && !(answer !== 'none' && 'credentialId' in answer))
+          writes.delay(row, account.punished!.blockedUntil!, 'penalty')
         // one that waits anyway parks, so that another right wakes it sooner
         else if (answer !== 'none' && 'from' in answer && !row.waitForCredential && answer.from < row.notAfter)
           writes.delay(row, answer.from, 'credential')
@@ -190,6 +225,22 @@ export function createPrepare(parts: PrepareParts) {
     return { ready, parked }
   }
 
+  /** Whose rights are there and of no use while a penalty lasts: who has no others waits for its end. */
+  async function rightsShut(
+    { account }: Turn,
+    going: { row: MessageRow }[],
+    held: Map<string, unknown>
+  ): Promise<Set<string>> {
+    if (sourcesShut(account.punished).length === 0) return new Set()
+    const without = sourcesUnwanted(account)
+    const poor = going.filter(
+      ({ row }) => row.state === 'planned' && row.channel === 'legacy' && !has(held.get(row._id))
+    )
+    if (poor.length === 0) return new Set()
+    const places = poor.map(({ row }) => placeOf(account, row))
+    return new Set(await credentials.reachableAny(account.id, places, without))
+  }
+
   /** M5's second look: a right that came between the search and the parking. */
   async function lookOnce({ account, now, without }: Turn, parked: MessageRow[]): Promise<void> {
     if (parked.length === 0) return
@@ -200,21 +251,23 @@ export function createPrepare(parts: PrepareParts) {
 
   return {
     /**
-     * Takes up to `limit` due rows on; rows of recipients in `busy` are left alone. @returns those that need only their
+     * Takes up to `limit` due rows on, of these lanes or of all; rows of recipients in `busy` are left alone. @returns those that need only their
      * slot, and how many were taken up in all (the others are settled or wait)
      */
     async take(
       account: Account,
       limit: number,
-      busy: ReadonlySet<string>
+      busy: ReadonlySet<string>,
+      lanes?: readonly Lane[]
     ): Promise<{ ready: Ready[]; leased: number }> {
       const leasedAt = { monotonic: pace.monotonic(), wall: clock.now().getTime() }
       const now = clock.now()
       const lease = parts.newLease()
-      const mine = await leasing.take(account, limit, busy, now, lease)
+      const mine = await leasing.take(account, limit, busy, now, lease, lanes)
       if (mine.length === 0) return { ready: [], leased: 0 }
       const writes = createTurnWrites({ accountId: account.id, lease, now, random: parts.random })
-      const turn: Turn = { account, now, lease, leasedAt, writes, without: sourcesOff(account) }
+      const standing = await parts.guards.standing(account.id)
+      const turn: Turn = { account, now, lease, leasedAt, writes, without: sourcesOff(account), standing }
       const { ready, parked } = await withRights(turn, await gated(turn, mine))
       const passed = await takePlaces(parts.caps, account, ready, now, ({ row, hold, doubt }, kind) => {
         if (kind === 'wait' && doubt) writes.doubtUntil(row, writes.soon(PLACE_MS))
@@ -222,9 +275,12 @@ export function createPrepare(parts: PrepareParts) {
         else if (doubt) writes.giveUp(row, 'capped')
         else writes.stop(row, 'skipped', 'capped', null, hold)
       })
+      const going = await takeProbes(parts.guards, standing, passed, (item, { until, waitingFor }) =>
+        writes.ops.push(handBackOf(account.id, item, now, until, waitingFor))
+      )
       if (writes.ops.length > 0) await rows.bulkWrite(writes.ops, { ordered: false })
       await lookOnce(turn, parked)
-      return { ready: passed, leased: mine.length }
+      return { ready: going, leased: mine.length }
     }
   }
 }
@@ -266,6 +322,8 @@ function stillHolds(row: MessageRow, hold: RowHold, credential: CredentialRow | 
     fits({ ...credential, notBefore: new Date(0) }, want, turn.now)
   )
 }
+
+const has = (answer: unknown) => typeof answer === 'object' && answer !== null && 'credentialId' in answer
 
 const holdOf = (held: Held): RowHold => ({ cred: held.credentialId, h: held.h, source: held.source, doubt: false })
 

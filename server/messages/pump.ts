@@ -9,11 +9,13 @@ import { msgidOf } from '../senders/senders.js'
 import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
 import type { WechatResult } from '../wechat/client.js'
 import { isTokenErrcode } from '../wechat/errcodes.js'
+import type { Lane } from '../../shared/message.js'
 import type { TemplateKind } from '../../shared/template.js'
 import { createAnswers, type Numbered } from './answers.js'
 import { nextReset, type Budget } from './budget.js'
 import { handBackOf, markSending, withoutStopped } from './marking.js'
-import { FIRE_WITHIN_MS } from './leasing.js'
+import { isPunished, type Guards } from './guarding.js'
+import { FIRE_WITHIN_MS, LANES } from './leasing.js'
 import type { Prepare } from './prepare.js'
 import type { Ready } from './ready.js'
 import type { MessageRow } from './model.js'
@@ -32,6 +34,7 @@ export type PumpParts = {
   tokens: TokenCentre
   budget: Budget
   prepare: Prepare
+  guards: Pick<Guards, 'isSuspect'>
   /** Waits an event stopped meanwhile (by wait id). */
   stoppedWaits: (waitIds: string[]) => Promise<Set<string>>
   /** Where a tap leads, with the message's tag on it. */
@@ -44,12 +47,18 @@ export type PumpParts = {
 
 /** A slot this much too late is lost and asked for anew: the limit's spacing margin is 30 ms. */
 const LATE_MS = 25
+/** The next block is asked for this long before the last one ends, and as much sooner as marking takes. */
+const EARLY_MS = 30
+const LEAD_MAX_MS = 250
 const BLOCK_MS = 100
 const BATCH = 500
 const LEASE_BUDGET_S = 3
 const FLUSH_MS = 50
 const SLOW_FLUSH_MS = 200
 const LOOK_AGAIN_MS = 25
+/** With its hands full of bulk, a pump looks for transactional messages this often; those another process planned wake nobody here. */
+const LOOK_URGENT_MS = 200
+const URGENT_BATCH = 50
 /** After the store or the token centre failed. */
 const TROUBLE_MS = 500
 const BURST = { windowMs: 10_000, refusals: 20, share: 0.5 }
@@ -69,9 +78,17 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   let pending = 0
   let stopping = false
   let wakeUp: (() => void) | null = null
+  /** How long it lately took from having slots to having marked their rows, beyond what a slot may be late. */
+  let leadMs = 0
+  /** There is something new: look at once. */
+  let roused = false
   const blockedUntil = new Map<TemplateKind, number>()
 
   const waiting = () => [...queues.values()].reduce((n, queue) => n + queue.length, 0)
+
+  /** How many more transactional ones are worth having in hand beside the bulk. */
+  const urgentRoom = () =>
+    URGENT_BATCH - [...queues.values()].flat().filter(({ row }) => row.lane === 'transactional').length
 
   const release = (item: Ready) => busy.delete(item.row.recipientId ?? item.row._id)
 
@@ -94,11 +111,11 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     return items.filter((item) => item.marked)
   }
 
-  async function handBack(items: Ready[], due: Date | null = null): Promise<void> {
+  async function handBack(items: Ready[], due: Date | null = null, waitingFor?: 'penalty'): Promise<void> {
     if (items.length === 0) return
     const now = clock.now()
     await rows.bulkWrite(
-      items.map((item) => handBackOf(accountId, item, now, due)),
+      items.map((item) => handBackOf(accountId, item, now, due, waitingFor)),
       { ordered: false }
     )
     for (const item of items) release(item)
@@ -153,13 +170,14 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
         exclusive: account.exclusive,
         attempt: row.attempt,
         liveForMs: item.liveForMs,
-        burst: row.channel === 'subscribe' && burst(now)
+        burst: row.channel === 'subscribe' && (burst(now) || parts.guards.isSuspect(accountId, row.templateId))
       },
       result,
       parts.random()
     )
     const line = {
       at,
+      n: row.n,
       code: result.kind === 'answer' ? result.errcode : null,
       kind: result.kind,
       latencyMs: Math.round(result.ms),
@@ -193,10 +211,9 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       await handBack(queue.splice(0), null)
       return 2000
     }
-    const slots = await parts.budget.reserve(account.id, channel, lane, k, {
-      perSecond: account.limits.perSecond,
-      perDay: account.limits.perDay[channel]
-    })
+    const limits = { perSecond: account.limits.perSecond, perDay: account.limits.perDay[channel] }
+    const slots = await parts.budget.reserve(account.id, channel, lane, k, limits, leadMs)
+    const reservedAt = pace.monotonic()
     if (slots.stopped.size > 0) {
       const gone = queue.filter(
         (item) => slots.stopped.has('account') || (item.row.runId !== null && slots.stopped.has(item.row.runId))
@@ -241,22 +258,27 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       queues.get(channel)!.unshift(...young)
       throw error
     }
+    const late = Math.min(LEAD_MAX_MS, Math.max(0, pace.monotonic() - reservedAt - LATE_MS))
+    leadMs = Math.round(Math.max(late, leadMs * 0.9 - 1, 0))
+    let slot = 0
     let index = 0
-    // one loop a block: whoever's moment has come fires, never early
+    // One loop a block: whoever's moment has come fires, never early. A slot that is lost costs the last of the block its
+    // turn, not the first: with a slow store the first slots are lost again and again, and in front is who is urgent.
     const run = async () => {
-      while (index < marked.length) {
-        const at = slots.firstAt + index * slots.everyMs
-        const left = at - pace.monotonic()
+      while (index < marked.length && slot < slots.granted && !stopping) {
+        const left = slots.firstAt + slot * slots.everyMs - pace.monotonic()
         if (left > 0) {
           await pace.sleep(left)
           continue
         }
+        slot += 1
+        if (-left > LATE_MS) continue
         const item = marked[index]!
         index += 1
-        if (-left > LATE_MS || stopping) queues.get(channel)!.unshift(item)
-        else if (tooOld(item)) await handBack([item])
+        if (tooOld(item)) await handBack([item])
         else void fire(account, item, token)
       }
+      queues.get(channel)!.unshift(...marked.slice(index))
     }
     const firing = run()
       .catch((error: unknown) => log.warn({ err: error, accountId }, 'a block broke off; its rows are looked at again'))
@@ -266,8 +288,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       })
     pending += marked.length
     blocks.add(firing)
-    // the next block is asked for 30 ms before this one ends
-    await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - 30)
+    await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - EARLY_MS - leadMs)
     return 0
   }
 
@@ -278,8 +299,8 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     return until > now ? new Date(until) : null
   }
 
-  async function refill(account: Account, limit: number): Promise<number> {
-    const { ready, leased } = await parts.prepare.take(account, limit - waiting(), busy)
+  async function refill(account: Account, room: number, lanes: readonly Lane[]): Promise<number> {
+    const { ready, leased } = await parts.prepare.take(account, room, busy, lanes)
     for (const item of ready) {
       busy.add(item.row.recipientId ?? item.row._id)
       const queue = queues.get(item.row.channel)
@@ -287,6 +308,11 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       else queue.push(item)
     }
     for (const [channel, queue] of queues) {
+      const punished = account.punished === null ? [] : queue.filter((item) => isPunished(account, item))
+      if (punished.length > 0) {
+        queue.splice(0, Infinity, ...queue.filter((item) => !punished.includes(item)))
+        await handBack(punished, account.punished!.blockedUntil, 'penalty')
+      }
       const until = blocked(account, channel)
       if (until !== null && queue.length > 0) await handBack(queue.splice(0), until)
     }
@@ -299,24 +325,35 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     idle: () => waiting() + pending + inFlight + answers.size() === 0,
     inFlight: () => inFlight,
 
+    /** There may be something new: it is looked for at once, whatever else is in hand. */
+    wake(): void {
+      roused = true
+      wakeUp?.()
+    },
+
     /** Sends what is due until nothing is; returns how many rows were taken up. */
     async drain(): Promise<number> {
       let taken = 0
       let lookAgainAt = 0
+      let urgentAt = 0
       let filling: Promise<void> | null = null
       while (!stopping) {
         const account = await parts.accounts.get(accountId)
         const limit = Math.min(BATCH, Math.max(10, Math.ceil(account.limits.perSecond * LEASE_BUDGET_S)))
-        if (filling === null && waiting() <= limit / 2 && pace.monotonic() >= lookAgainAt) {
-          filling = refill(account, limit)
+        const low = waiting() <= limit / 2
+        const room = low ? limit - waiting() : urgentRoom()
+        if (filling === null && room > 0 && (roused || pace.monotonic() >= (low ? lookAgainAt : urgentAt))) {
+          roused = false
+          urgentAt = pace.monotonic() + LOOK_URGENT_MS
+          filling = refill(account, room, low ? LANES : ['transactional'])
             .then((got) => {
               taken += got
-              if (got === 0) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
+              if (got === 0 && low) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
             })
             .catch((error: unknown) => {
               // what was leased meanwhile comes back when its lease is over
               log.error({ err: error, accountId }, 'rows could not be made ready')
-              lookAgainAt = pace.monotonic() + 1000
+              lookAgainAt = urgentAt = pace.monotonic() + 1000
             })
             .finally(() => (filling = null))
         }
@@ -347,7 +384,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           if (inFlight === 0) await answers.flush()
           continue
         }
-        if (pace.monotonic() < lookAgainAt) return taken
+        if (pace.monotonic() < lookAgainAt && !roused) return taken
       }
       // told to stop: what was being leased or marked at that moment goes back too
       if (filling !== null) await filling

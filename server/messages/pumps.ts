@@ -26,6 +26,7 @@ export function createPumps({
     const at = working.get(accountId)
     if (at !== undefined) {
       again.add(accountId)
+      at.pump.wake()
       return at.done
     }
     const pump = make(accountId)

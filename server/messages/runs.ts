@@ -3,12 +3,14 @@ import type { Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import { isDuplicateKey } from '../platform/mongo.js'
 import type { Lane } from '../../shared/message.js'
+import { createBirths, type Born } from './births.js'
 import type { Budget } from './budget.js'
+import { partsOf } from './funnel.js'
 import { counterModel, type CounterRow, type MessageRow } from './model.js'
 import { DAY_MS } from '../../shared/limits.js'
 
 /** One execution of a campaign. `cursor`: the last person judged; saved after their rows. */
-export type RunRow = {
+export type RunRow = Born & {
   _id: string
   campaignId: string
   accountId: string
@@ -29,6 +31,8 @@ export type RunRow = {
   test: boolean
   /** Event triggers file theirs in one run per day: it never closes by itself before its day is over. */
   openUntil: Date | null
+  /** It is over, and its counters have not been compared with its rows since. */
+  unverified?: true
 }
 
 export type RunOpen = {
@@ -64,12 +68,22 @@ const schema = new Schema(
 schema.index({ campaignId: 1, instant: -1 }) // campaign page: its runs, newest first
 schema.index({ state: 1 }) // which expansions stand still?
 schema.index({ accountId: 1, state: 1 }) // pump: which runs are closed to sending?
+schema.index({ accountId: 1 }, { partialFilterExpression: { telling: true }, name: 'telling' }) // follower: what did expansions plan?
+schema.index({ finishedAt: 1 }, { partialFilterExpression: { unverified: true } }) // reports: whose counters are to be compared?
 
-/** A message's class as counters know it: `open`, or its final state with the reason that explains it. */
-export function classOf(row: Pick<MessageRow, 'state' | 'reason' | 'code'>): string {
+/**
+ * A message's class as counters know it: `open`, or its final state with the reason that explains it. What failed by a
+ * receipt is told apart from what was refused at once: `userBlock`, `systemFailed`, `receipt <code>`.
+ */
+export function classOf(row: Pick<MessageRow, 'state' | 'reason' | 'code' | 'by'>): string {
   if (row.state === 'planned' || row.state === 'held' || row.state === 'sending') return 'open'
   if (row.state === 'skipped') return `skipped:${row.reason ?? 'unknown'}`
-  if (row.state === 'failed') return `failed:${row.code ?? row.reason ?? 'unknown'}`
+  if (row.state === 'failed') {
+    const why = row.code ?? row.reason ?? 'unknown'
+    return row.by === 'receipt' && why !== 'userBlock' && why !== 'systemFailed'
+      ? `failed:receipt ${why}`
+      : `failed:${why}`
+  }
   return row.state
 }
 
@@ -79,7 +93,7 @@ export function sumCounts(rows: Pick<CounterRow, 'n' | 'opened'>[]): Counts {
   for (const row of rows) {
     counts.opened += row.opened ?? 0
     for (const [name, n] of Object.entries(row.n)) {
-      const [state, reason] = name.split(':') as [string, string?]
+      const [state, reason] = partsOf(name)
       counts.total += n
       counts.byState[state] = (counts.byState[state] ?? 0) + n
       if (reason !== undefined) counts.byReason[reason] = (counts.byReason[reason] ?? 0) + n
@@ -129,6 +143,7 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
 
   return {
     rows,
+    births: createBirths(rows as unknown as Parameters<typeof createBirths>[0]),
     ready: async () => {
       await model.createIndexes()
     },
@@ -141,13 +156,34 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       await insert(run, 'missed')
     },
 
-    /** After the rows, never before: a crash repeats a batch and skips none. */
-    async checkpoint(id: string, cursor: string): Promise<void> {
-      await rows.updateOne({ _id: id }, { $max: { cursor }, $set: { movedAt: clock.now() } })
+    /**
+     * After the rows, never before: a crash repeats a batch and skips none. `born` of the batch may yet be sent. `again`:
+     * some of them were there before, so somebody else planned this batch too.
+     */
+    async checkpoint(
+      id: string,
+      { from, to, born, again }: { from: string | null; to: string | null; born: number; again: boolean }
+    ): Promise<void> {
+      const moved = await rows.updateOne(
+        { _id: id, cursor: from, state: 'expanding' },
+        {
+          $set: {
+            movedAt: clock.now(),
+            ...(to === null ? { state: 'sending' as const } : { cursor: to }),
+            ...(born > 0 && { telling: true as const }),
+            ...(again && { recount: true as const })
+          },
+          ...(born > 0 && { $inc: { born } })
+        }
+      )
+      // Another expander was here first, and counted the batch as it saw it.
+      if (moved.matchedCount === 0) await rows.updateOne({ _id: id }, { $set: { recount: true } })
     },
 
-    async expanded(id: string): Promise<void> {
-      await rows.updateOne({ _id: id, state: 'expanding' }, { $set: { state: 'sending' } })
+    /** An expansion that goes on where another one may have been cut off between its rows and its checkpoint. */
+    async resumed(id: string): Promise<void> {
+      await rows.updateOne({ _id: id, state: 'expanding', begun: true }, { $set: { recount: true } })
+      await rows.updateOne({ _id: id, state: 'expanding', begun: { $ne: true } }, { $set: { begun: true } })
     },
 
     get: (id: string) => rows.findOne({ _id: id }),
@@ -180,7 +216,10 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       const open = await this.openOf(campaignId)
       for (const run of open) await budget.stop(run.accountId, run._id)
       const ids = open.map((run) => run._id)
-      await rows.updateMany({ _id: { $in: ids } }, { $set: { state: 'cancelled', finishedAt: clock.now() } })
+      await rows.updateMany(
+        { _id: { $in: ids } },
+        { $set: { state: 'cancelled', finishedAt: clock.now(), unverified: true } }
+      )
       for (const run of open) closed.delete(run.accountId)
       return ids
     },
@@ -223,15 +262,35 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       return sumCounts(await counters.find({ runId: id }).toArray())
     },
 
+    /** A run's counters, one a minute and template. */
+    countersOf: (id: string): Promise<CounterRow[]> => counters.find({ runId: id }).toArray(),
+
+    /**
+     * Every row of the run is counted but those its expansion planned, and nobody plans any more: what is there beyond
+     * the counters is what they have not been told. @returns did they have it right?
+     */
+    async recounted(run: RunRow, counted: number, messages: Collection<MessageRow>): Promise<boolean> {
+      const { _id, born = 0 } = run
+      const missing = (await messages.countDocuments({ runId: _id })) - counted
+      const seen = { _id, ...(run.born === undefined ? { born: { $exists: false } } : { born }) }
+      if (missing === 0) await rows.updateOne(seen, { $unset: { recount: '' } })
+      else await rows.updateOne(seen, { $set: { born: born + missing, telling: true } })
+      return missing === 0
+    },
+
     /** Ends the account's runs that are expanded, have nothing left to count and nothing open. */
     async finishOf(accountId: string, messages: Collection<MessageRow>): Promise<void> {
       for (const run of await rows.find({ accountId, state: 'sending' }).toArray()) {
         if (run.openUntil !== null && run.openUntil > clock.now()) continue
+        if (run.telling === true) continue
         const left = await messages.findOne({ accountId, todo: true, runId: run._id }, { projection: { _id: 1 } })
-        if (left !== null || ((await this.counts(run._id)).byState.open ?? 0) > 0) continue
+        if (left !== null) continue
+        const counts = await this.counts(run._id)
+        if (run.recount === true && !(await this.recounted(run, counts.total, messages))) continue
+        if ((counts.byState.open ?? 0) > 0) continue
         await rows.updateOne(
           { _id: run._id, state: 'sending' },
-          { $set: { state: 'finished', finishedAt: clock.now() } }
+          { $set: { state: 'finished', finishedAt: clock.now(), unverified: true } }
         )
       }
     }

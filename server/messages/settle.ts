@@ -26,14 +26,16 @@ export type Effect =
   | { kind: 'blockInterface'; until: 'reset' | 'operator' }
   | { kind: 'refreshToken' }
   | { kind: 'unreachable' }
-  | { kind: 'sourceOff'; source: Source }
+  | { kind: 'penalty'; code: number }
   | { kind: 'shared' }
   | { kind: 'alert'; name: string }
 
-/** Where the row goes. `again`: the same message and hold once more; `next`: planned anew, the hold let go as `release` says. */
+/**
+ * Where the row goes. `again`: the same message and hold once more, and with `tell` the follower counts the answer; `next`: planned anew, the hold let go as `release` says.
+ */
 export type Verdict =
   | { to: 'accepted'; by: 'answer' | 'inferred'; effects: Effect[] }
-  | { to: 'again'; afterMs: number; minus1?: boolean; unfirst: boolean; effects: Effect[] }
+  | { to: 'again'; afterMs: number; minus1?: boolean; tell?: true; unfirst: boolean; effects: Effect[] }
   | { to: 'reset'; effects: Effect[] }
   | { to: 'doubt'; afterMs: number; effects: Effect[] }
   | { to: 'unknown'; release?: Release; effects: Effect[] }
@@ -47,6 +49,8 @@ const PERSON_RESTS_MS = 2 * 3_600_000
 const TOKEN_CODES = [40001, 42001, 40014]
 const AGAIN_CODES = [45011, 43108, -1]
 const UNREACHABLE_CODES = [43004, 43101, 48002, 50005]
+/** A penalty on the interface that was called. */
+const PENALTIES = [45102, 48004]
 const PUNISHED: Record<number, Source> = { 41032: 'form', 41034: 'form', 41035: 'payment' }
 
 /** Codes after which a fallback may be tried. */
@@ -103,8 +107,9 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
       return { to: 'unknown', release: 'burn', effects: [] }
     }
     if (code === 41028 || code === 41031) {
+      const effects: Effect[] = code === 41031 ? [{ kind: 'penalty', code }] : []
       // expiry may hide a success: after doubt never take another credential
-      return doubt ? { to: 'unknown', release: 'burn', effects: [] } : { to: 'next', release: 'burn', effects: [] }
+      return doubt ? { to: 'unknown', release: 'burn', effects } : { to: 'next', release: 'burn', effects }
     }
   }
   if (source === 'payment' && !doubt) {
@@ -115,7 +120,9 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
     if (code === 41029 || code === 41031) return { to: 'next', release: 'burn', effects: [] }
   }
   if (asked.channel === 'subscribe' && code === 43101 && !doubt) {
-    return asked.burst ? again(false, [alert('refusals in a burst')]) : { to: 'next', release: 'burnAll', effects: [] }
+    if (!asked.burst) return { to: 'next', release: 'burnAll', effects: [] }
+    const verdict = again(false, [alert('refusals in a burst')])
+    return verdict.to === 'again' ? { ...verdict, tell: true } : verdict
   }
   if (asked.channel === 'service') {
     if (UNREACHABLE_CODES.includes(code)) {
@@ -127,7 +134,7 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
   }
   const punished = PUNISHED[code]
   if (punished !== undefined) {
-    const effects: Effect[] = [{ kind: 'sourceOff', source: punished }, alert('source punished')]
+    const effects: Effect[] = [{ kind: 'penalty', code }, alert('source punished')]
     if (doubt) return { to: 'unknown', effects }
     // of any other source the next right would be answered alike, without end
     return source === punished ? { to: 'next', release: 'refund', effects } : { to: 'failed', effects }
@@ -136,8 +143,9 @@ export function settle(asked: Asked, result: WechatResult, chance: number): Verd
   if (code === 40013) return { to: doubt ? 'unknown' : 'failed', effects: [alert('errcode 40013')] }
   const row = errcodeRow(code)
   if (row === undefined) return { to: 'unknown', effects: [alert(`unknown errcode ${code}`)] }
-  const effects: Effect[] =
-    row.scope === 'account' || row.scope === 'interface'
+  const effects: Effect[] = PENALTIES.includes(code)
+    ? [{ kind: 'penalty', code }, alert(`errcode ${code}`)]
+    : row.scope === 'account' || row.scope === 'interface'
       ? [{ kind: 'blockInterface', until: 'operator' }, alert(`errcode ${code}`)]
       : []
   return doubt ? { to: 'unknown', effects } : { to: 'failed', effects }

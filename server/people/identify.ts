@@ -1,9 +1,8 @@
 import type { Identify } from '../../shared/person.js'
 import { InvalidInput } from '../platform/errors.js'
 import { groupBy } from '../platform/group.js'
-import { newId } from '../platform/ids.js'
 import type { Sealer } from '../platform/sealing.js'
-import { AT_ONCE, type Keys } from './keys.js'
+import { AT_ONCE, newPersonId, type Keys } from './keys.js'
 import type { createMerger } from './merge.js'
 import type { IdentityRow, PeopleModels, PersonRow } from './model.js'
 import type { createRecipients } from './recipients.js'
@@ -40,7 +39,7 @@ export function createIdentify({ models, sealer, merger, keys, meeting, fields }
     // whoever is known by one of the keys takes the others: no person is made only to be merged
     for (const [key] of named) id ??= (await keys.holderOf(key))?._id ?? null
     for (const [key, kind] of named) {
-      const owner: PersonRow = await keys.ownerOf(key, kind, id ?? newId())
+      const owner: PersonRow = await keys.ownerOf(key, kind, id ?? newPersonId())
       id = id === null ? owner._id : ((await merger.unite(id, owner._id))?._id ?? owner._id)
     }
     return id!

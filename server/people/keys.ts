@@ -1,5 +1,5 @@
 import type { Clock } from '../platform/clock.js'
-import { newId } from '../platform/ids.js'
+import { randomToken } from '../platform/ids.js'
 import { ignoreDuplicate, insertNew } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 import type { createMerger } from './merge.js'
@@ -11,6 +11,11 @@ type Parts = { models: PeopleModels; clock: Clock; sealer: Sealer; merger: Retur
 export const BULK = 1000
 /** Rows that need more than a bulk write gives are seen to one by one, so many side by side. */
 export const AT_ONCE = 16
+const PERSON_ID_BYTES = 17
+const PERSON_ID_CHARACTERS = 22
+
+/** The id of a person who is nobody's recipient yet. Like those of recipients' own persons it may lie anywhere. */
+export const newPersonId = (): string => randomToken(PERSON_ID_BYTES).slice(0, PERSON_ID_CHARACTERS)
 
 /** A person nothing is known of but what is given. */
 export function freshPerson(
@@ -98,7 +103,7 @@ export function createKeys({ models, clock, sealer, merger }: Parts) {
     const owners = await ownersOf(keys)
     const lacking = () => keys.filter((key) => !owners.has(key))
     if (lacking().length > 0) {
-      for (const [key, row] of await claim('external', new Map(lacking().map((key) => [key, newId()])))) {
+      for (const [key, row] of await claim('external', new Map(lacking().map((key) => [key, newPersonId()])))) {
         owners.set(key, row)
       }
       const claimed = await identities.find({ _id: { $in: lacking() } }).toArray()
@@ -111,7 +116,7 @@ export function createKeys({ models, clock, sealer, merger }: Parts) {
       const left = lacking()
       for (let from = 0; from < left.length; from += AT_ONCE) {
         const part = left.slice(from, from + AT_ONCE)
-        await Promise.all(part.map(async (key) => owners.set(key, await ownerOf(key, 'external', newId()))))
+        await Promise.all(part.map(async (key) => owners.set(key, await ownerOf(key, 'external', newPersonId()))))
       }
     }
     // made by someone who died before saying whose key it was

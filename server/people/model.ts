@@ -86,7 +86,9 @@ const person = new Schema(
   },
   options('people')
 )
-person.index({ createdAt: 1, _id: 1 }) // lists: newest first
+person.index({ createdAt: 1, _id: 1 }, { partialFilterExpression: LIVE_PERSON, name: 'living' }) // lists: newest first; how many are there?
+person.index({ 'attributes.$**': 1 }, { partialFilterExpression: LIVE_PERSON }) // audiences: who has this attribute, or one in that range?
+person.index({ 'tags.$**': 1 }, { partialFilterExpression: LIVE_PERSON }) // audiences: who has this tag?
 person.index({ accountIds: 1, createdAt: 1 }) // lists of callers bound to some accounts
 person.index({ todo: 1 }, { partialFilterExpression: { todo: true } }) // sweep: which merges and erasures were cut off?
 person.index({ was: 1 }) // fixed audiences: who is it that had this id?

@@ -11,6 +11,7 @@ import { createOptOuts } from './opt-outs.js'
 import { createReachability } from './reach.js'
 import { createRecipients, recipientView, type Met, type Recipient } from './recipients.js'
 import { createFieldWriter, type FieldsPatch } from './write-fields.js'
+import { createZones } from './zones.js'
 
 export type { Met, Recipient } from './recipients.js'
 export type { FieldsPatch } from './write-fields.js'
@@ -47,8 +48,14 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
     return new Map(rows.map((row) => [row._id, row]))
   }
 
-  async function recipientsOf(accountId: string, personIds: string[]): Promise<Map<string, Recipient>> {
-    const persons = await merger.roots(personIds)
+  const recipientsOf = async (accountId: string, personIds: string[]): Promise<Map<string, Recipient>> =>
+    recipientsAmong(accountId, await merger.roots(personIds))
+
+  /** Of these persons (by whatever ids), who each is to an account. */
+  async function recipientsAmong(
+    accountId: string,
+    persons: Map<string, Pick<PersonRow, '_id' | 'was'>>
+  ): Promise<Map<string, Recipient>> {
     const rootOf = new Map<string, string>()
     for (const row of persons.values()) for (const id of [row._id, ...row.was]) rootOf.set(id, row._id)
     if (rootOf.size === 0) return new Map()
@@ -191,6 +198,13 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
      */
     recipientsOf,
 
+    /** The same of persons that are known to be current. */
+    recipientsOfCurrent: (
+      accountId: string,
+      persons: Iterable<Pick<Person, 'id' | 'was'>>
+    ): Promise<Map<string, Recipient>> =>
+      recipientsAmong(accountId, new Map([...persons].map(({ id, was }) => [id, { _id: id, was }]))),
+
     /** Every recipient of these persons, in all accounts, by the ids asked for. */
     async allRecipientsOf(personIds: string[]): Promise<Map<string, Recipient[]>> {
       const persons = await merger.roots(personIds)
@@ -210,6 +224,7 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
     ...createReachability({ models, clock }),
 
     ...createOptOuts({ models, clock, merger }),
+    ...createZones({ models, merger }),
 
     /**
      * Whoever any of the ids names, made when none does; two people named at once are joined. Attributes and tags are

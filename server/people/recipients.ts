@@ -35,6 +35,17 @@ export const recipientView = (row: RecipientRow): Recipient => ({
   createdAt: row.createdAt
 })
 
+/** Characters of a recipient's id that its own person's begins with. */
+const SHARED = 6
+
+/**
+ * The id of the person a recipient is at first. Both lie in the same order in the store, so that whoever goes through
+ * persons by id meets their recipients, and writes what hangs on them, neighbour by neighbour.
+ */
+export function personIdOf(sealer: Pick<Sealer, 'hash'>, recipientId: string, ...more: string[]): string {
+  return recipientId.slice(0, SHARED) + sealer.hash('person', recipientId, ...more).slice(SHARED)
+}
+
 type Parts = {
   models: PeopleModels
   clock: Clock
@@ -171,7 +182,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
       const key = keyOf(met)
       if (key !== null && owners.has(key)) continue
       const sealedUnionId = met.unionId === undefined ? null : sealer.seal(met.unionId)
-      const person = freshPerson(personIdOf(id), now, { accountIds: [accountId], sealedUnionId })
+      const person = freshPerson(ownPersonOf(id), now, { accountIds: [accountId], sealedUnionId })
       persons.push(person)
       if (key !== null && !claims.has(key)) claims.set(key, person._id)
     }
@@ -180,7 +191,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
     const made = [...strangers].map(([id, met]) => {
       const key = keyOf(met)
       const known = key === null ? undefined : owners.get(key)
-      const own = personIdOf(id)
+      const own = ownPersonOf(id)
       const isJoined = known !== undefined || (key !== null && claimed.get(key)?._id === own)
       return freshRecipient(id, accountId, met, known?._id ?? own, isJoined ? key : null)
     })
@@ -194,7 +205,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
    */
   async function adoptOrphans(made: RecipientRow[]): Promise<void> {
     const stored = await recipients.find({ _id: { $in: made.map(({ _id }) => _id) }, erasedAt: null }).toArray()
-    const elsewhere = new Map(stored.map((row) => [personIdOf(row._id), row.personId]))
+    const elsewhere = new Map(stored.map((row) => [ownPersonOf(row._id), row.personId]))
     for (const [own, personId] of elsewhere) if (own === personId) elsewhere.delete(own)
     if (elsewhere.size === 0) return
     const orphans = { _id: { $in: [...elsewhere.keys()] }, ...LIVE_PERSON }
@@ -203,7 +214,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
     }
   }
 
-  const personIdOf = (recipientId: string) => sealer.hash('person', recipientId)
+  const ownPersonOf = (recipientId: string) => personIdOf(sealer, recipientId)
 
   const freshRecipient = (
     id: string,
@@ -229,7 +240,7 @@ export function createRecipients({ models, clock, sealer, merger, keys }: Parts)
 
   /** Someone who was erased came back: a new person, nothing of the old one. */
   async function readmit(row: RecipientRow, met: Met): Promise<RecipientRow> {
-    const personId = sealer.hash('person', row._id, String(row.erasedAt!.getTime()))
+    const personId = personIdOf(sealer, row._id, String(row.erasedAt!.getTime()))
     await insertNew(people, [freshPerson(personId, clock.now(), { accountIds: [row.accountId] })])
     await recipients.updateOne(
       { _id: row._id, erasedAt: row.erasedAt },

@@ -3,7 +3,10 @@ import type { GateName, GateView } from '../../shared/timeline.js'
 import type { Lane } from '../../shared/message.js'
 import { MESSAGE_LIFE_MS } from '../../shared/limits.js'
 import type { Account } from '../accounts/accounts.js'
+import { shuts } from '../accounts/penalty.js'
 import type { Audiences, AudienceSource } from '../audiences/audiences.js'
+import type { Breakers } from '../breakers/breakers.js'
+import { guardsOf } from '../breakers/standing.js'
 import type { CampaignRow, Campaigns } from '../campaigns/campaigns.js'
 import { snapshotOf } from '../campaigns/compose.js'
 import { lifeOf } from '../campaigns/schedule.js'
@@ -11,10 +14,11 @@ import { fits, inOrder, sendsOf } from '../credentials/holds.js'
 import type { CredentialRow } from '../credentials/model.js'
 import type { Credentials } from '../credentials/credentials.js'
 import { perDayOf } from '../credentials/terms.js'
-import { capKey, capStops, windowKey } from '../messages/caps.js'
+import { capKey, capOf, windowKey } from '../messages/caps.js'
 import { gate, type Gate, type GateFacts } from '../messages/gates.js'
 import { capModel, type MessageRow } from '../messages/model.js'
 import { rowOf } from '../messages/plan.js'
+import { zoneOf } from '../messages/quiet-hours.js'
 import { leaveOf, needsCredential, sourcesOff } from '../messages/prepare.js'
 import type { Clock } from '../platform/clock.js'
 import { NotFound } from '../platform/errors.js'
@@ -31,6 +35,7 @@ export type WhyNotParts = {
   credentials: Pick<Credentials, 'rows' | 'lastExpiry'>
   audiences: Pick<Audiences, 'among' | 'sourceOf'>
   campaigns: Pick<Campaigns, 'composers'>
+  breakers: Pick<Breakers, 'standing'>
 }
 
 /** What would be sent: as a campaign says, or any message of a template. */
@@ -46,7 +51,16 @@ export type Wish = {
  * Why would somebody get no message now? Every gate is asked, by the sender's own functions, though the sender stops at
  * the first that is shut. Nothing is reserved or written.
  */
-export function createWhyNot({ db, clock, people, templates, credentials, audiences, campaigns }: WhyNotParts) {
+export function createWhyNot({
+  db,
+  clock,
+  people,
+  templates,
+  credentials,
+  audiences,
+  campaigns,
+  breakers
+}: WhyNotParts) {
   const caps = capModel(db).collection
   const reentries = reentryModel(db).collection
 
@@ -97,8 +111,10 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
       reach: 'ok',
       follower: true,
       waitStopped: false,
+      sensitive: null,
+      held: null,
       quiet: null,
-      zone: account.zone,
+      zone: zoneOf(person.attributes.zone, account.zone),
       rightDiesAt: null
     }
     const ask = (name: GateName, facts: Partial<GateFacts>, why: string) =>
@@ -113,6 +129,9 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
     const broken = account.state === 'disabled'
     const halted = ask('account', { accountPaused: account.paused }, 'paused')
     views.push(broken ? shut('account', account.disabledReason ?? 'disabled') : halted)
+    const guard = guardsOf(await breakers.standing(account.id), row)[0]
+    const guarded = guard && { until: guard.until ?? now, waitingFor: 'breaker' as const }
+    views.push(ask('breaker', { held: guarded ?? null }, `${guard?._id} is ${guard?.state}`))
     const place = { recipientId: row.recipientId ?? '', channel: row.channel, templateId: row.templateId }
     const ends = recipient === null ? null : (await credentials.lastExpiry(account.id, [place])).get(recipient.id)
     views.push(ask('quietHours', { quiet: account.quietHours, rightDiesAt: ends ?? null }, 'quiet hours'))
@@ -151,9 +170,9 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
     const now = clock.now()
     const taken = async (key: string) =>
       ((await caps.findOne({ _id: key as never }))?.d as string[] | undefined)?.length ?? 0
-    const limit = account.caps.perPersonPerDay
+    const limit = capOf(account, row)
     const today = await taken(capKey(account.id, recipient.id, now))
-    if (limit !== null && capStops(account, row) && today >= limit) return shut('cap', `${today} of ${limit} today`)
+    if (limit !== null && today >= limit) return shut('cap', `${today} of ${limit} today`)
     const perDay = right === null ? null : perDayOf(right.source, account.sources)
     if (right !== null && perDay !== null) {
       const used = await taken(windowKey(right._id, now))
@@ -163,6 +182,10 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
   }
 
   function interfaceGate({ account }: Wish, channel: MessageRow['channel']): GateView {
+    const { punished } = account
+    if (punished !== null && shuts(punished, channel)) {
+      return shut('interface', `WeChat punishes the account until ${iso(punished.blockedUntil!)}: ${punished.note}`)
+    }
     const block = account.blocked[channel]
     if (block === undefined || block.until <= clock.now()) return passed('interface')
     return shut('interface', `shut by WeChat until ${iso(block.until)}`)
@@ -201,7 +224,8 @@ export function createWhyNot({ db, clock, people, templates, credentials, audien
           dueAt: now,
           notAfter: new Date(now.getTime() + (campaign === null ? MESSAGE_LIFE_MS : lifeOf(campaign))),
           waitForCredential: campaign?.waitForCredential ?? false,
-          topic: wish.topic
+          topic: wish.topic,
+          ...(campaign?.caps !== undefined && { capLimit: campaign.caps.perPersonPerDay })
         },
         now
       )

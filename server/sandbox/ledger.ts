@@ -13,6 +13,8 @@ export interface LedgerRow {
   clientMsgId?: string
   msgid?: string
   data: unknown
+  /** legacy: the keyword to enlarge */
+  emphasis?: string
   page?: string
   url?: string
   miniprogram?: unknown

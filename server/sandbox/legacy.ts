@@ -131,6 +131,7 @@ export function createLegacy(world: World, ledger: Ledger) {
         templateId,
         credential: String(formId),
         data: body.data ?? {},
+        ...(typeof body.emphasis_keyword === 'string' && { emphasis: body.emphasis_keyword.replace(/\.DATA$/, '') }),
         ...(body.page ? { page: body.page } : {})
       })
       return OK

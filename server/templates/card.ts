@@ -6,7 +6,9 @@ export type Card = { title: string; rows: { name: string; value: string }[]; emp
 
 /** A service account's middle fields show at most this many characters (WeChat's announcement, in force since 2023-05-04). */
 const SERVICE_CHARACTERS = 20
-const EMOJI = /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u200d\ufe0f]/gu
+/** Pictures with all that may hang on them: skin tones, joiners, variation selectors, key caps, tags of flags. */
+const EMOJI =
+  /\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|[\u200d\u20e3\ufe0e\ufe0f]|[\u{e0020}-\u{e007f}]/gu
 
 /** What the reader will see, and what of the content gets lost on the way. */
 export function cardOf(
@@ -21,8 +23,8 @@ export function cardOf(
     if (item === undefined) continue
     if (template.kind !== 'service') {
       rows.push({ name, value: item.value })
-      if (template.kind === 'subscribe' && item.color !== undefined)
-        warnings.push(`${name}: subscribe messages show no colours`)
+      if (item.color !== undefined)
+        warnings.push(`${name}: ${template.kind === 'subscribe' ? 'subscribe' : 'template'} messages show no colours`)
       continue
     }
     if (key === 'first' || key === 'remark') {

@@ -1,6 +1,9 @@
 import { LEGACY_KEYWORDS } from '../../shared/limits.js'
 import { pointerTo } from '../platform/errors.js'
 import type { Language } from '../platform/language.js'
+import type { ListedWord } from '../../shared/words.js'
+import { createFinder } from '../words/finder.js'
+import { BUILT_IN } from '../words/built-in.js'
 import * as words from './lint-words.js'
 
 /** A template as its author writes it. `example` null: none is known, and nothing is said about it. */
@@ -11,6 +14,8 @@ export type LintInput = {
   otherTitles?: readonly string[] | undefined
   /** Texts to be sent with it, by field. */
   content?: Readonly<Record<string, string>> | undefined
+  /** The words of marketing; the built-in list when not said. */
+  marketing?: readonly ListedWord[] | undefined
 }
 
 export type LintSeverity = 'error' | 'warning'
@@ -110,7 +115,8 @@ export const LINT_RULES: readonly LintRule[] = [
       zh: '标题不能涉及营销内容：「{part}」（{why}类）',
       en: 'a title has nothing to do with marketing: "{part}" ({why})'
     },
-    find: ({ title }) => marketingIn(title, true).flatMap(({ part, why }) => titleFinding(part, why))
+    find: ({ title, marketing }) =>
+      marketingIn(marketing, title, true).flatMap(({ part, why }) => titleFinding(part, why))
   },
   {
     id: 'title.too-long',
@@ -217,9 +223,9 @@ export const LINT_RULES: readonly LintRule[] = [
     severity: 'warning',
     from: 'violation',
     message: { zh: '关键词有营销倾向：「{part}」（{why}类）', en: 'the keyword smells of marketing: "{part}" ({why})' },
-    find: ({ keywords }) =>
+    find: ({ keywords, marketing }) =>
       keywords.flatMap(({ name }, i) =>
-        marketingIn(name, false).map((hit) => ({ pointer: `/keywords/${i}/name`, ...hit }))
+        marketingIn(marketing, name, false).map((hit) => ({ pointer: `/keywords/${i}/name`, ...hit }))
       )
   },
   {
@@ -230,7 +236,7 @@ export const LINT_RULES: readonly LintRule[] = [
       zh: '内容不允许营销：「{part}」（{why}类）',
       en: 'messages may not be used for marketing: "{part}" ({why})'
     },
-    find: ({ content = {} }) => texts(content, (text) => marketingIn(text, false))
+    find: ({ content = {}, marketing }) => texts(content, (text) => marketingIn(marketing, text, false))
   },
   {
     id: 'content.lure',
@@ -289,12 +295,19 @@ function wordsIn(text: string, list: readonly string[]): string[] {
 const leftOf = (text: string, list: readonly string[]) =>
   [...list].sort((a, b) => b.length - a.length).reduce((left, word) => left.replaceAll(word, ''), text)
 
-function marketingIn(text: string, title: boolean): { part: string; why: Record<Language, string> }[] {
-  const kinds = words.MARKETING.filter((kind) => title || kind.titleOnly !== true)
-  const all = kinds.flatMap((kind) => kind.words)
-  return wordsIn(text, all).map((part) => {
-    const { zh, en } = kinds.find((kind) => kind.words.includes(part))!
-    return { part, why: { zh, en } }
+/** Finders by list, so that a list is read once and not once per text. */
+const finders = new WeakMap<readonly ListedWord[], ReturnType<typeof createFinder>>()
+
+function marketingIn(
+  list: readonly ListedWord[] = BUILT_IN.marketing,
+  text: string,
+  title: boolean
+): { part: string; why: Record<Language, string> }[] {
+  let finder = finders.get(list)
+  if (finder === undefined) finders.set(list, (finder = createFinder(list)))
+  return finder.all(text, title).map(({ word, kind }) => {
+    const known = words.MARKETING.find(({ zh }) => zh === kind)
+    return { part: word, why: { zh: kind, en: known?.en ?? kind } }
   })
 }
 

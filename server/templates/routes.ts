@@ -17,6 +17,7 @@ import { accountsOf, type Caller } from '../platform/auth.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { etagOf } from '../platform/etag.js'
 import { languageOf } from '../platform/language.js'
+import type { WordLists } from '../words/words.js'
 import { INDUSTRIES } from './industries.js'
 import { LINT_RULES, lintTemplate } from './lint.js'
 import { createPreview } from './preview.js'
@@ -33,7 +34,8 @@ export const templateRoutes: FastifyPluginAsyncZod<{
   accounts: Accounts
   operations: Operations
   people: People
-}> = async (app, { templates, accounts, operations, people }) => {
+  words: Pick<WordLists, 'finders'>
+}> = async (app, { templates, accounts, operations, people, words }) => {
   const read = app.requireCaller({ scope: 'templates:read' })
   const write = app.requireCaller({ scope: 'templates:write' })
   const preview = createPreview()
@@ -152,7 +154,7 @@ export const templateRoutes: FastifyPluginAsyncZod<{
       const { accountId, otherTitles = [], ...written } = body
       const taken = accountId === undefined ? [] : await templates.titlesOf(await allowed(caller, accountId))
       const problems = lintTemplate(
-        { ...written, otherTitles: [...otherTitles, ...taken] },
+        { ...written, otherTitles: [...otherTitles, ...taken], marketing: (await words.finders()).marketingWords },
         languageOf(headers['accept-language'])
       )
       return { passes: problems.every(({ severity }) => severity !== 'error'), problems }

@@ -18,6 +18,7 @@ import { createAdding } from './adding.js'
 import { createIndustries } from './industries.js'
 import { createLibrary } from './library.js'
 import type { LintProblem } from './lint.js'
+import type { WordLists } from '../words/words.js'
 import { createMirror, nothingFound, rowId, type SyncResult } from './mirror.js'
 import { templateModels, type Drift, type TemplateRow } from './model.js'
 import { kindsOf } from './read.js'
@@ -45,6 +46,8 @@ export type TemplateParts = {
   wechat: WechatApi
   jobs: Jobs
   operations: Operations
+  /** Without it new templates are held against the built-in words. */
+  words?: Pick<WordLists, 'finders'>
 }
 
 /** WeChat's management calls have small daily quotas of their own: one reading a minute per account, whoever asks. */
@@ -70,7 +73,7 @@ export function createTemplates(parts: TemplateParts) {
   const reading = new Map<string, Promise<SyncResult>>()
   const mirror = createMirror({ rows, clock, wechat })
   const library = createLibrary({ wechat, accounts })
-  const add = createAdding({ wechat, library, log })
+  const add = createAdding({ wechat, library, log, accounts })
   const industries = createIndustries({ wechat, accounts, clock, syncs })
 
   const syncJob: Parameters<Jobs['define']>[1] = async ({ data }) => {
@@ -273,7 +276,8 @@ export function createTemplates(parts: TemplateParts) {
         return { ...(await stored(account.id, templateId))!, problems: [] }
       }
       const otherTitles = await titlesOf(account.id, templateId)
-      return { ...template, problems: lintMirrored(template, { otherTitles, language }) }
+      const marketing = parts.words === undefined ? {} : { marketing: (await parts.words.finders()).marketingWords }
+      return { ...template, problems: lintMirrored(template, { otherTitles, language, ...marketing }) }
     },
 
     /** The titles of an account's live templates. */

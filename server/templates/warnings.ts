@@ -1,6 +1,7 @@
 import type { Content } from '../../shared/template.js'
 import type { Fault } from '../platform/errors.js'
 import type { Language } from '../platform/language.js'
+import type { ListedWord } from '../../shared/words.js'
 import { lintTemplate, type LintProblem } from './lint.js'
 import type { Drift, TemplateRow } from './model.js'
 
@@ -10,8 +11,13 @@ type Judged = Pick<TemplateRow, 'title' | 'fields' | 'example'>
  * What an operator should hear before sending with this template: that it changed on WeChat under them, and what the
  * audit rules hold against it and against the texts to be sent. None of it stops a send.
  */
-export function templateWarnings(template: Judged & { drift: Drift | null }, content: Content = {}): Fault[] {
-  const found = lintMirrored(template, { content: valuesOf(content) }).filter(({ severity }) => severity === 'error')
+export function templateWarnings(
+  template: Judged & { drift: Drift | null },
+  content: Content = {},
+  marketing?: readonly ListedWord[]
+): Fault[] {
+  const more = { content: valuesOf(content), ...(marketing !== undefined && { marketing }) }
+  const found = lintMirrored(template, more).filter(({ severity }) => severity === 'error')
   return [
     ...driftWarnings(template),
     ...found.map(({ rule, pointer, message }) => ({
@@ -38,7 +44,12 @@ export function driftWarnings({ drift }: { drift: Drift | null }): Fault[] {
 /** What the audit rules say of a template as it lives on WeChat. */
 export function lintMirrored(
   template: Judged,
-  more: { otherTitles?: readonly string[]; content?: Record<string, string>; language?: Language } = {}
+  more: {
+    otherTitles?: readonly string[]
+    content?: Record<string, string>
+    language?: Language
+    marketing?: readonly ListedWord[]
+  } = {}
 ): LintProblem[] {
   const { language, ...rest } = more
   const fields = template.fields.filter(({ key }) => key !== 'first' && key !== 'remark')

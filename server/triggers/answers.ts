@@ -126,6 +126,7 @@ export function createAnswers({
         waitForCredential: campaign.waitForCredential,
         topic: campaign.topic ?? null,
         waitId: occasion.waitId,
+        ...(campaign.caps !== undefined && { capLimit: campaign.caps.perPersonPerDay }),
         ...(unknown !== undefined && { skip: unknown })
       })
     }
@@ -139,7 +140,11 @@ export function createAnswers({
     )
     const named = own.length === 0 ? new Map<string, Recipient>() : await people.byIds(own)
     const rest = met.filter(({ event }) => event.recipientId === null || !named.has(event.recipientId))
-    const found = await people.recipientsOf(accountId, [...new Set(rest.map(({ person }) => person.id))])
+    const persons = [...new Map(rest.map(({ person }) => [person.id, person])).values()]
+    const found = await people.recipientsOfCurrent(accountId, persons)
+    // Unknown here, or joined to somebody else since they were read.
+    const lacking = persons.flatMap(({ id }) => (found.has(id) ? [] : [id]))
+    for (const [id, recipient] of await people.recipientsOf(accountId, lacking)) found.set(id, recipient)
     const out = new Map<string, Recipient>()
     for (const { event, person } of met) {
       const recipient = (event.recipientId === null ? undefined : named.get(event.recipientId)) ?? found.get(person.id)

@@ -11,7 +11,7 @@ import { namesOf } from './timing.js'
 import type { Waits } from './waits.js'
 
 /** Waits decided together. */
-const BATCH = 500
+const BATCH = 200
 
 /**
  * Decides waits whose moment has come (docs/ledger.md G): what happened is read again, and only that counts. First the
@@ -57,10 +57,9 @@ export function createDue({
       list = list.filter(late)
       if (list.length === 0) return
     }
-    const [persons, causes] = await Promise.all([
-      people.persons(list.flatMap(({ personId }) => personId ?? [])),
-      eventsById(list.map(({ eventId }) => eventId))
-    ])
+    const persons = await people.persons(list.flatMap(({ personId }) => personId ?? []))
+    const since = await happenedSince(campaign, list, persons)
+    const causes = await eventsOf(list, since)
     const whole: { wait: WaitRow; person: Person; event: EventRow }[] = []
     const [erased, gone]: WaitRow[][] = [[], []]
     for (const wait of list) {
@@ -73,7 +72,6 @@ export function createDue({
     await waits.drop(idsOf(erased!), 'erased')
     await waits.drop(idsOf(gone!), 'eventGone')
 
-    const since = await happenedSince(campaign, whole)
     const stopped: { id: string; by: Seen }[] = []
     const occasions: Occasion[] = []
     const tooLate: string[] = []
@@ -94,31 +92,35 @@ export function createDue({
     await waits.postpone(occasions.flatMap(({ id }) => (answered.has(id) ? [] : [id])))
   }
 
-  async function eventsById(ids: string[]): Promise<Map<string, EventRow>> {
-    const found = await events.rows.find({ _id: { $in: ids } }).toArray()
-    return new Map(found.map((event) => [event._id, event]))
+  /** The events the waits came of. Mostly they are among those just read; the others are asked for by id. */
+  async function eventsOf(list: WaitRow[], read: Map<string, EventRow[]>): Promise<Map<string, EventRow>> {
+    const known = new Map([...read.values()].flat().map((event) => [event._id, event]))
+    const lacking = list.flatMap(({ eventId }) => (known.has(eventId) ? [] : [eventId]))
+    if (lacking.length > 0) {
+      const found = await events.rows.find({ _id: { $in: lacking } }).toArray()
+      for (const event of found) known.set(event._id, event)
+    }
+    return known
   }
 
   /** What these persons did that this campaign looks at, since they wait, under every id each has had. */
   async function happenedSince(
     { trigger }: EventCampaign,
-    list: { wait: WaitRow; person: Person }[]
-  ): Promise<Map<string, Seen[]>> {
+    list: WaitRow[],
+    persons: Map<string, Person>
+  ): Promise<Map<string, EventRow[]>> {
     const owner = new Map<string, string>()
-    for (const { person } of list) for (const id of [person.id, ...person.was]) owner.set(id, person.id)
+    for (const person of persons.values()) for (const id of [person.id, ...person.was]) owner.set(id, person.id)
     if (owner.size === 0) return new Map()
-    const first = Math.min(...list.map(({ wait }) => wait.aAt.getTime()))
-    const last = Math.max(...list.map(({ wait }) => wait.end.getTime()))
+    const first = Math.min(...list.map(({ aAt }) => aAt.getTime()))
+    const last = Math.max(...list.map(({ end }) => end.getTime()))
     // Whoever takes an event in names its person, so that the events of nobody need not be asked for.
     const found = await events.rows
-      .find(
-        {
-          personId: { $in: [...owner.keys()] },
-          name: { $in: namesOf(trigger) },
-          at: { $gte: new Date(first), $lte: new Date(last) }
-        },
-        { projection: { personId: 1, name: 1, at: 1, properties: 1 } }
-      )
+      .find({
+        personId: { $in: [...owner.keys()] },
+        name: { $in: namesOf(trigger) },
+        at: { $gte: new Date(first), $lte: new Date(last) }
+      })
       .toArray()
     return groupBy(found, (event) => owner.get(event.personId!)!)
   }

@@ -7,14 +7,14 @@ import type { Audiences } from '../audiences/audiences.js'
 import type { Campaigns } from '../campaigns/campaigns.js'
 import { lifeOf } from '../campaigns/schedule.js'
 import type { EventRow, Events } from '../events/events.js'
-import { meets } from '../events/where.js'
 import type { Messages, PlanInput } from '../messages/messages.js'
 import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import { createAnswers, type EventCampaign, type Happening, type Occasion } from './answers.js'
 import { createDue } from './due.js'
+import { interestOf, isAnswered, mayStop } from './interest.js'
 import { reentryModel, type ReentryRow } from './model.js'
-import { namesOf, waits as hasWaits } from './timing.js'
+import { waits as hasWaits } from './timing.js'
 import { createWaits, waitOf } from './waits.js'
 
 export type Triggers = ReturnType<typeof createTriggers>
@@ -48,7 +48,9 @@ export function createTriggers({
   const answers = createAnswers({ accounts, people, audiences, campaigns, messages, reentries })
   const due = createDue({ clock, people, events, campaigns, messages, waits, answers })
 
-  events.consume('*', consume)
+  let known: { listening: EventCampaign[]; interest: (event: EventRow) => boolean } | null = null
+
+  events.consume('*', consume, async () => (await heard()).interest)
   messages.onStoppedWaits(waits.stoppedOf)
   people.onErase(({ personIds }) => waits.erase(personIds))
   // Wakes, both: whoever misses one comes to the same when the wait is looked at.
@@ -57,21 +59,27 @@ export function createTriggers({
     if (state === 'cancelled') await waits.end(_id)
   })
 
+  /** The campaigns that listen, and which events they do anything with. */
+  async function heard() {
+    const listening = (await campaigns.listening()) as EventCampaign[]
+    if (known?.listening !== listening) {
+      const any = interestOf(listening.map(({ trigger }) => trigger))
+      const interest = (event: EventRow) => (event.personId !== null || event.recipientId !== null) && any(event)
+      known = { listening, interest }
+    }
+    return known
+  }
+
   /** Plans what a batch of events causes. Repeatable. */
   async function consume(batch: EventRow[]): Promise<void> {
-    const listening = (await campaigns.listening()) as EventCampaign[]
-    const names = new Set(listening.flatMap(({ trigger }) => namesOf(trigger)))
-    const mine = batch.filter(
-      (event) => names.has(event.name) && (event.personId !== null || event.recipientId !== null)
-    )
+    const { listening, interest } = await heard()
+    const mine = batch.filter(interest)
     if (mine.length === 0) return
     const happenings = await withPersons(mine)
     const plans: PlanInput[] = []
-    const waiting = listening.filter(({ trigger }) => hasWaits(trigger))
     const fresh: string[] = []
     for (const campaign of listening) {
-      const { event, where } = campaign.trigger
-      const met = happenings.filter((each) => each.event.name === event && meets(where, each.event.properties))
+      const met = happenings.filter((each) => isAnswered(campaign.trigger, each.event))
       if (met.length === 0) continue
       if (hasWaits(campaign.trigger)) fresh.push(...(await wait(campaign, met)))
       else if (campaign.state === 'online')
@@ -85,7 +93,9 @@ export function createTriggers({
         )
     }
     if (plans.length > 0) await messages.plan(plans)
-    await waits.stopBy(waiting, happenings)
+    const stopping = listening.filter(({ trigger }) => happenings.some(({ event }) => mayStop(trigger, event)))
+    const stoppers = happenings.filter(({ event }) => stopping.some(({ trigger }) => mayStop(trigger, event)))
+    await waits.stopBy(stopping, stoppers)
     if (fresh.length > 0) await due.now(fresh)
   }
 

@@ -60,6 +60,29 @@ export function createWaits({ db, clock }: { db: Connection; clock: Clock }) {
   const model = waitModel(db)
   const rows = model.collection as unknown as Collection<WaitRow>
 
+  let claiming: Promise<unknown> = Promise.resolve()
+
+  async function claim(limit: number, ids?: string[]): Promise<{ mine: WaitRow[]; more: boolean }> {
+    const now = clock.now()
+    const ready = { state: 'waiting' as const, lookAt: { $lte: now } }
+    const seen = await rows
+      .find(ids === undefined ? ready : { ...ready, _id: { $in: ids } })
+      .sort({ lookAt: 1 })
+      .limit(limit)
+      .toArray()
+    if (seen.length === 0) return { mine: [], more: false }
+    const which = { $in: seen.map((row) => row._id) }
+    const mark = { claim: randomToken(9), lookAt: new Date(now.getTime() + LEASE_MS) }
+    const { matchedCount } = await rows.updateMany({ _id: which, ...ready }, { $set: mark })
+    // All of them: what was read stands, since nothing else about a wait changes while it waits.
+    const mine =
+      matchedCount === seen.length
+        ? seen.map((row) => ({ ...row, ...mark }))
+        : await rows.find({ _id: which, claim: mark.claim, state: 'waiting' }).toArray()
+    mine.sort((a, b) => a.due.getTime() - b.due.getTime())
+    return { mine, more: seen.length === limit }
+  }
+
   const settled = (state: WaitState) => ({ state, settledAt: clock.now() })
 
   return {
@@ -122,20 +145,11 @@ export function createWaits({ db, clock }: { db: Connection; clock: Clock }) {
      * person enters first. What another took up in the same blink is left out.
      * `more`: was there as much as asked for?
      */
-    async claim(limit: number, ids?: string[]): Promise<{ mine: WaitRow[]; more: boolean }> {
-      const now = clock.now()
-      const ready = { state: 'waiting' as const, lookAt: { $lte: now } }
-      const seen = await rows
-        .find(ids === undefined ? ready : { ...ready, _id: { $in: ids } }, { projection: { _id: 1 } })
-        .sort({ lookAt: 1 })
-        .limit(limit)
-        .toArray()
-      if (seen.length === 0) return { mine: [], more: false }
-      const which = { $in: seen.map((row) => row._id) }
-      const claim = randomToken(9)
-      await rows.updateMany({ _id: which, ...ready }, { $set: { claim, lookAt: new Date(now.getTime() + LEASE_MS) } })
-      const mine = await rows.find({ _id: which, claim, state: 'waiting' }).sort({ due: 1 }).toArray()
-      return { mine, more: seen.length === limit }
+    claim(limit: number, ids?: string[]): Promise<{ mine: WaitRow[]; more: boolean }> {
+      // One after another within a process: its deciders would see the same rows.
+      const next = claiming.then(() => claim(limit, ids))
+      claiming = next.catch(() => {})
+      return next
     },
 
     /** After their messages were planned, never before. */

@@ -29,12 +29,24 @@ export function findBrowser(env: NodeJS.ProcessEnv = process.env, places = place
   )
 }
 
+/** What makes pictures the same on every machine: one pixel is one pixel, of one colour, nothing is rounded to a grid. */
+export const SAME_PIXELS = [
+  '--force-device-scale-factor=1',
+  '--force-color-profile=srgb',
+  '--disable-lcd-text',
+  '--font-render-hinting=none',
+  '--disable-font-subpixel-positioning'
+]
+
 /** A headless browser with the screen of a phone and nothing in its memory; it ends with the test. */
-export async function openBrowser(t: { teardown(fn: () => Promise<void>): void }): Promise<BrowserContext> {
+export async function openBrowser(
+  t: { teardown(fn: () => Promise<void>): void },
+  flags: readonly string[] = []
+): Promise<BrowserContext> {
   const dir = mkdtempSync(path.join(tmpdir(), 'hongyan-browser-'))
   const context = await chromium.launchPersistentContext(dir, {
     executablePath: findBrowser(),
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
     viewport: { width: 390, height: 844 }
   })
   t.teardown(async () => {

@@ -78,7 +78,8 @@ export async function buildTestApp(t: Test, options: TestOptions = {}) {
     config: {
       apiBase: options.apiBase ?? sandbox?.url ?? 'https://api.weixin.qq.com',
       publicUrl: 'http://hongyan.test',
-      trustProxy: false
+      trustProxy: false,
+      webhookAllow: ['127.0.0.1']
     },
     db,
     clock: time,

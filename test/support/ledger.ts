@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Connection } from 'mongoose'
+import { createAlerts } from '../../server/alerts/alerts.js'
 import { createAccounts, type Account } from '../../server/accounts/accounts.js'
+import { createBreakers } from '../../server/breakers/breakers.js'
 import { createCredentials, type GrantType } from '../../server/credentials/credentials.js'
 import { openEmbedded } from '../../server/embedded/embedded.js'
 import { createMessages, type PlanInput } from '../../server/messages/messages.js'
@@ -16,7 +18,11 @@ import { connectMongo } from '../../server/platform/mongo.js'
 import { createSealer } from '../../server/platform/sealing.js'
 import type { SendInput } from '../../server/senders/sender.js'
 import type { Senders } from '../../server/senders/senders.js'
+import { createSettings } from '../../server/settings/settings.js'
+import { createOutside } from '../../server/webhooks/outside.js'
+import { createWebhooks, type Webhooks } from '../../server/webhooks/webhooks.js'
 import type { WechatResult } from '../../server/wechat/client.js'
+import { createWordLists } from '../../server/words/words.js'
 import { testClock } from './clock.js'
 
 /** Anything with a teardown: a tap test. */
@@ -62,9 +68,9 @@ export type Sent = SendInput & { at: Date }
 
 /**
  * Credentials and messages on a real store, with a WeChat that answers what the test says. `restart` builds the rooms
- * anew on the same rows, as another process would.
+ * anew on the same rows, as another process would. `guarded`: breakers and word lists look on.
  */
-export async function buildLedger(t: Ending, options: { grantType?: GrantType } = {}) {
+export async function buildLedger(t: Ending, options: { grantType?: GrantType; guarded?: boolean } = {}) {
   const { uri } = await testStore()
   const dbName = `ledger_${process.pid}_${databases++}`
   const shared = await connectMongo(uri, { dbName })
@@ -73,6 +79,7 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType } 
   const sealer = createSealer({ sealing: [{ id: 'k1', key: Buffer.alloc(32, 1) }], hash: Buffer.alloc(32, 2) })
   const log = silentLog()
   const sent: Sent[] = []
+  const outside = createOutside({ allow: ['127.0.0.1'] })
   let script: (input: SendInput) => WechatResult | Promise<WechatResult> = () => answer(0)
   let msgid = 4_000_000_000_000_000_000n
 
@@ -84,9 +91,14 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType } 
     return result
   }
 
-  /** The rooms of one process; `through`: its own way to the store, its own WeChat. */
-  function rooms(through: { db?: Connection; send?: Senders['send'] } = {}) {
+  /** The rooms of one process; `through`: its own way to the store, its own WeChat, other ears for its news. */
+  function rooms(
+    through: { db?: Connection; send?: Senders['send']; webhooks?: Pick<Webhooks, 'wanted' | 'file'> } = {}
+  ) {
     const db = through.db ?? shared
+    const settings = createSettings({ db, clock, sealer, urlFault: outside.fault })
+    const webhooks = createWebhooks({ db, clock, log, sealer, random: () => 0.5, outside, settings })
+    const alerts = createAlerts({ db, clock, log, settings, webhooks, accountName: async () => null })
     const accounts = createAccounts({
       db,
       clock,
@@ -96,7 +108,10 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType } 
     })
     const people = createPeople({ db, clock, sealer })
     const credentials = createCredentials({ db, clock, sealer, grantType: options.grantType ?? (async () => 'once') })
+    const breakers = createBreakers({ db, clock, log, accounts })
+    const words = createWordLists({ db, clock })
     const messages = createMessages({
+      ...(options.guarded === true && { breakers, words }),
       db,
       clock,
       log,
@@ -116,16 +131,21 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType } 
         refresh: async () => ({ token: 't', gen: 2, expiresAt: new Date('2190-01-01') }),
         forget: async () => {}
       },
+      alerts,
+      webhooks: through.webhooks ?? webhooks,
       publicUrl: 'https://hongyan.test'
     })
-    return { accounts, people, credentials, messages }
+    if (options.guarded === true) breakers.onChange(messages.letTry)
+    return { accounts, people, credentials, messages, settings, webhooks, alerts, breakers, words }
   }
   const first = rooms()
   await first.accounts.ready()
   await first.people.ready()
   await first.credentials.ready()
   await first.messages.ready()
+  await first.breakers.ready()
   t.teardown(async () => {
+    await outside.close()
     await shared.dropDatabase()
     await shared.close()
   })

@@ -171,7 +171,11 @@ t.test('an account', async (t) => {
     await rooms.accounts.markShared(before.id, until)
     await rooms.accounts.touchCallback(before.id, clock.now())
     const after = await rooms.accounts.get(appId)
-    t.match(after, { rev: before.rev, exclusive: false, blocked: { subscribe: { until, code: 45009 } } })
+    t.match(after, {
+      rev: before.rev,
+      exclusive: false,
+      blocked: { subscribe: { until: until.toISOString(), code: 45009 } }
+    })
     t.same(after.callback.lastReceivedAt, clock.now())
     clock.advance(61_000)
     t.equal((await rooms.accounts.get(appId)).exclusive, true)

@@ -12,14 +12,14 @@ async function everybody(rooms: Rooms, accountId: string, source: AudienceSource
   const ids: string[] = []
   for (let after: string | null = null; ;) {
     const options = { after, limit, createdBefore: createdBefore ?? null }
-    const { personIds, next }: { personIds: string[]; next: string | null } = await rooms.audiences.stream(
+    const page: Awaited<ReturnType<Rooms['audiences']['stream']>> = await rooms.audiences.stream(
       source,
       account,
       options
     )
-    ids.push(...personIds)
-    if (next === null) break
-    after = next
+    ids.push(...page.persons.map(({ id }) => id))
+    if (page.next === null) break
+    after = page.next
   }
   const persons = await rooms.people.persons(ids)
   return ids.map((id) => persons.get(id)!.attributes.n as number).sort((a, b) => a - b)

@@ -161,7 +161,13 @@ t.test('the door', async (t) => {
     t.match(taken(), [
       [
         'receipt',
-        { accountId: service.id, recipientId: id, msgid: '1988810812324360001', verdict: 'delivered', at: NOW }
+        {
+          accountId: service.id,
+          recipientId: id,
+          msgid: '1988810812324360001',
+          verdict: 'delivered',
+          at: NOW.toISOString()
+        }
       ]
     ])
     clock.advance(61_000)
@@ -276,10 +282,10 @@ t.test('what pushes set in motion', async (t) => {
     )
 
   t.match(await told(xml('subscribe')), [
-    ['mint', { recipientId: id, source: 'follow', at: NOW, key: String(SECONDS) }],
+    ['mint', { recipientId: id, source: 'follow', at: NOW.toISOString(), key: String(SECONDS) }],
     ['learn', [id]]
   ])
-  t.match(await known(), { follower: true, reach: 'ok', lastInteractionAt: NOW })
+  t.match(await known(), { follower: true, reach: 'ok', lastInteractionAt: NOW.toISOString() })
   t.same(await told(xml('unsubscribe', '', { at: SECONDS - 9 })), [], 'older news')
   t.match(await known(), { follower: true })
   t.match(
@@ -314,7 +320,15 @@ t.test('what pushes set in motion', async (t) => {
   const change =
     '<SubscribeMsgChangeEvent><List><TemplateId>T1</TemplateId><SubscribeStatusString>reject</SubscribeStatusString></List></SubscribeMsgChangeEvent>'
   t.match(await told(xml('subscribe_msg_change_event', change), mini.appId), [
-    ['burn', { accountId: mini.id, recipientId: people.recipientId(mini.id, 'oAnn'), templateId: 'T1', asOf: NOW }]
+    [
+      'burn',
+      {
+        accountId: mini.id,
+        recipientId: people.recipientId(mini.id, 'oAnn'),
+        templateId: 'T1',
+        asOf: NOW.toISOString()
+      }
+    ]
   ])
 
   t.same(await told(xml('brand_new_event', '<Foo>1</Foo>')), [])

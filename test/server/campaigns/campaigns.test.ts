@@ -112,13 +112,13 @@ t.test('a run', async (t) => {
       recipientId: crowd[1]!.id,
       data: { thing1: { value: '人1的订单' }, amount2: { value: '9' } },
       channel: 'subscribe',
-      notAfter: new Date(at.getTime() + 86_400_000)
+      notAfter: new Date(at.getTime() + 86_400_000).toISOString()
     })
     t.match(of(stranger.id), { state: 'skipped', reason: 'notInAccount', recipientId: null })
     t.match(of(nameless.id), { state: 'skipped', reason: 'notInAccount' })
     t.equal(all.filter((row) => row.reason === 'missingVariable').length, 1)
     const { runId } = await campaigns.get(id)
-    t.match(await messages.runs.get(runId!), { state: 'sending', instant: at, campaignId: id })
+    t.match(await messages.runs.get(runId!), { state: 'sending', instant: at.toISOString(), campaignId: id })
 
     await messages.runs.rows.updateOne({ _id: runId! }, { $set: { state: 'finished' } })
     await campaigns.tick()
@@ -143,7 +143,7 @@ t.test('a run', async (t) => {
     await campaigns.tick()
     t.same(await rows(), [])
     t.match(await campaigns.get(id), { state: 'finished', stateReason: 'missed' })
-    t.match(await messages.runs.ofCampaign(id), [{ state: 'missed', instant: at }])
+    t.match(await messages.runs.ofCampaign(id), [{ state: 'missed', instant: at.toISOString() }])
   })
 
   t.test('is one, whatever two schedulers and two expanders do at once', async (t) => {
@@ -168,10 +168,10 @@ t.test('a run', async (t) => {
     clock.set(at)
     const { checkpoint } = messages.runs
     const cursors: string[] = []
-    messages.runs.checkpoint = async (runId, cursor) => {
+    messages.runs.checkpoint = async (runId, moved) => {
       if (cursors.length === 1) throw new Error('killed')
-      cursors.push(cursor)
-      return checkpoint(runId, cursor)
+      cursors.push(moved.to!)
+      return checkpoint(runId, moved)
     }
     await campaigns.tick()
     const { runId } = await campaigns.get(id)
@@ -199,7 +199,7 @@ t.test('a run', async (t) => {
         }
       }
       await campaigns.tick()
-      t.match(await campaigns.get(id), { runId: null, nextAt: at }, point)
+      t.match(await campaigns.get(id), { runId: null, nextAt: at.toISOString() }, point)
       const next = start()
       await next.campaigns.tick()
       await work({ db: arrangement.db, jobs: next.jobs })

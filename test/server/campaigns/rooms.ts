@@ -66,8 +66,19 @@ export function roomsOn({ db, clock }: { db: Connection; clock: Clock }) {
     tokens: {} as never
   })
   const events = createEvents({ db, clock, log, jobs, people })
-  const audiences = createAudiences({ db, clock, people, events, credentials, templates })
-  const campaigns = createCampaigns({ db, clock, log, jobs, accounts, people, templates, audiences, messages })
+  const audiences = createAudiences({ db, clock, random: () => 0, people, events, credentials, templates })
+  const campaigns = createCampaigns({
+    db,
+    clock,
+    log,
+    jobs,
+    accounts,
+    people,
+    templates,
+    audiences,
+    credentials,
+    messages
+  })
   const triggers = createTriggers({ db, clock, accounts, people, audiences, events, campaigns, messages })
   return { jobs, accounts, people, templates, credentials, messages, events, audiences, campaigns, triggers }
 }

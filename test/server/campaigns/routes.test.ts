@@ -103,7 +103,7 @@ t.test('a backend', async (t) => {
     t.match(rows[0], {
       recipientId: one.id,
       data: { thing1: { value: '茶' } },
-      notAfter: new Date('2026-03-02T01:29:30Z')
+      notAfter: '2026-03-02T01:29:30.000Z'
     })
     t.match(await call('GET', `/v1/events?personId=${one.personId}&name=bought&at[gte]=2026-03-02T00:00:00Z`), {
       body: { data: [{ name: 'bought', at: '2026-03-02T00:59:30.000Z', properties: { item: '茶' } }] }
@@ -142,7 +142,7 @@ t.test('a backend', async (t) => {
     t.match(await retry({ states: ['skipped'], reasons: ['capped'] }), { status: 200, body: { retried: 0 } })
     t.match(await retry({ states: ['skipped'], reasons: ['noCredential'] }), { body: { retried: 1 } })
     const again = await rooms.messages.rows.findOne({ _id: row!._id })
-    t.match(again, { state: 'planned', notAfter: new Date('2026-03-03T02:00:00Z') })
+    t.match(again, { state: 'planned', notAfter: '2026-03-03T02:00:00.000Z' })
     t.match(await call('POST', `/v1/runs/${runId}/resolve-unknown`, { as: 'failed' }), { body: { resolved: 1 } })
     t.match(await rooms.messages.rows.findOne({ _id: other!._id }), { state: 'failed', by: 'operator' })
     t.match(await call('GET', '/v1/runs/none'), { status: 404, body: { code: 'runs.not-found' } })

@@ -277,3 +277,41 @@ t.test('a reserve for transactional messages is not touched by bulk ones', async
   t.equal(await hold('bulk2', 1), 'none')
   t.type(await hold('order', 0), 'object')
 })
+
+t.test('what expired unused is waste, by the page that caught it', async (t) => {
+  const ledger = await buildLedger(t)
+  const { account, clock, credentials } = ledger
+  const ann = await ledger.recipient('ann')
+  const catchAt = (place: string | undefined, value: string, more: object = {}) =>
+    credentials.keep(account, [
+      {
+        id: value,
+        recipientId: ann.id,
+        source: 'form' as const,
+        value,
+        caughtAt: clock.now(),
+        ...(place !== undefined && { place }),
+        ...more
+      }
+    ])
+  await catchAt('cart', 'form-1')
+  await catchAt('cart', 'form-2')
+  await catchAt('order', 'form-3')
+  await catchAt(undefined, 'form-4')
+  await catchAt('order', 'wx-never-paid', { source: 'payment', result: 'pending', orderId: 'o1' })
+  await ledger.plan(ann)
+  await ledger.settle()
+  const wasted = async () =>
+    Object.fromEntries(
+      ((await credentials.stats(account.id, ['place'])) as { place: string | null; wasted: number }[]).map(
+        ({ place, wasted }) => [place ?? 'nowhere', wasted]
+      )
+    )
+  t.same(await wasted(), { cart: 0, order: 0, nowhere: 0 }, 'as long as they live')
+  clock.advance(8 * 86_400_000)
+  const said = await wasted()
+  t.equal(said.cart! + said.order! + said.nowhere!, 3, 'of four one was sent with; an order nobody paid was no right')
+  t.same([said.order! <= 1, said.cart! <= 2, said.nowhere! <= 1], [true, true, true])
+  const days = (await credentials.stats(account.id, ['source', 'day', 'place'])) as { day: string; source: string }[]
+  t.ok(days.some(({ day, source }) => day === '2090-03-02' && source === 'form'))
+})

@@ -69,8 +69,35 @@ t.test('a consumer', async (t) => {
     t.equal(await events.rows.countDocuments({ todo: true }), 0)
   })
 
+  t.test('is spared what it has no interest in, which is done from the start', async (t) => {
+    const { events, start, clock } = await store.rooms(t)
+    const seen: string[] = []
+    const handler = async (batch: EventRow[]) => void seen.push(...batch.map(({ name }) => name))
+    events.consume(
+      'bought',
+      handler,
+      async () =>
+        ({ properties }) =>
+          properties.dear === true
+    )
+    events.consume('left', handler)
+    const dear = { properties: { dear: true } }
+    await events.intake(backend, null, [item('1'), item('2', dear), item('3', { name: 'left' })])
+    await events.stop()
+    t.same(seen, ['bought', 'left'])
+    await events.intake(backend, null, [item('4'), item('5', dear), item('6', { ...dear, name: 'seen' })])
+    const todo = await events.rows.distinct('_id', { todo: true })
+    t.same(todo, [eventId(null, backend, '5')], 'nobody is there now: only what somebody wants waits for the sweep')
+    const next = start()
+    next.events.consume('bought', handler)
+    clock.advance(2_000)
+    t.equal(await next.events.sweep(), 1)
+    t.same(seen, ['bought', 'left', 'bought'])
+  })
+
   t.test('that dies before its events are done gets them again from the next process', async (t) => {
     const { events, start, clock } = await store.rooms(t)
+    events.consume('bought', async () => void t.fail('it is dead'))
     await events.stop() // as if killed right after storing
     await events.intake(backend, null, [item('1')])
     const next = start()
@@ -111,6 +138,7 @@ t.test('a consumer', async (t) => {
 
   t.test('gets an event from two sweepers at once, at most from both, and it is done', async (t) => {
     const { events, start, clock } = await store.rooms(t)
+    events.consume('*', async () => void t.fail('it is dead'))
     await events.stop()
     await events.intake(
       backend,

@@ -142,7 +142,7 @@ t.test('a message that goes once more', async (t) => {
       notAfter: new Date(ledger.clock.now().getTime() + 200 * HOUR),
       snapshot: {}
     })
-    await ledger.messages.runs.expanded('run')
+    await ledger.messages.runs.checkpoint('run', { from: null, to: null, born: 0, again: false })
     const again = () =>
       ledger.messages.retryRun('run', { states: ['failed'] }, new Date(ledger.clock.now().getTime() + HOUR))
     return { ledger, again }

@@ -16,7 +16,8 @@ export type Fate =
 /** The store's complaint about a broken connection; a process survives it and tries again. */
 export class ConnectionLost extends Error {}
 
-const LEDGER = 'messages credentials dayCaps tallies counters budgets receipts paidOrders runs'.split(' ')
+const LEDGER =
+  'messages credentials dayCaps tallies counters budgets receipts paidOrders runs breakers breakerCounts'.split(' ')
 const WRITES = 'insertOne insertMany updateOne updateMany bulkWrite findOneAndUpdate'.split(' ')
 
 const never = new Promise<never>(() => {})

@@ -57,7 +57,7 @@ export async function createCrashWorld(ledger: Ledger, seed: number) {
     notAfter: new Date(ledger.clock.now().getTime() + 86_400_000),
     snapshot: {}
   })
-  await ledger.messages.runs.expanded('run')
+  await ledger.messages.runs.checkpoint('run', { from: null, to: null, born: 0, again: false })
 
   const below = (n: number) => Math.floor(chance() * n)
   const pick = <T>(list: readonly T[]): T => list[below(list.length)]!

@@ -550,7 +550,7 @@ t.test('a run', async (t) => {
         ...(i === 0 ? { skip: { reason: 'missingVariable' as const } } : {})
       })
     }
-    await ledger.messages.runs.expanded('run1')
+    await ledger.messages.runs.checkpoint('run1', { from: null, to: null, born: 0, again: false })
     await ledger.settle()
     t.match(await ledger.messages.runs.get('run1'), { state: 'finished' })
     t.same(await ledger.messages.runs.counts('run1'), {
@@ -582,7 +582,7 @@ t.test('a run', async (t) => {
     const fan = await ledger.recipient('fan', ledger.service)
     ledger.wechat(() => answer(47003))
     const id = await ledger.plan(fan, { accountId: ledger.service.id, runId: 'run1', campaignId: 'c1' })
-    await ledger.messages.runs.expanded('run1')
+    await ledger.messages.runs.checkpoint('run1', { from: null, to: null, born: 0, again: false })
     await ledger.settle()
     ledger.wechat(() => answer(0))
     const until = new Date(ledger.clock.now().getTime() + 3_600_000)
@@ -593,6 +593,33 @@ t.test('a run', async (t) => {
     await ledger.settle()
     t.match(await ledger.row(id), { state: 'accepted' })
     t.equal(await ledger.messages.retryRun('run1', { states: ['accepted', 'unknown'] }, until), 0)
+    t.same(await brokenInvariants(ledger), [])
+  })
+
+  t.test('goes once more without what is not fit to be sent, nor what somebody cancelled', async (t) => {
+    const ledger = await buildLedger(t)
+    await open(ledger)
+    const fan = await ledger.recipient('fan', ledger.service)
+    const plan = (reason: 'missingVariable' | 'invalidValue' | 'cancelled' | 'suppressed') =>
+      ledger.plan(fan, { accountId: ledger.service.id, runId: 'run1', campaignId: 'c1', skip: { reason } })
+    const [hole, , cancelled, suppressed] = [
+      await plan('missingVariable'),
+      await plan('invalidValue'),
+      await plan('cancelled'),
+      await plan('suppressed')
+    ]
+    await ledger.messages.runs.checkpoint('run1', { from: null, to: null, born: 0, again: false })
+    await ledger.settle()
+    const until = new Date(ledger.clock.now().getTime() + 3_600_000)
+    const retry = (reasons?: string[]) =>
+      ledger.messages.retryRun('run1', { states: ['skipped'], ...(reasons && { reasons }) }, until)
+    t.equal(await retry(), 1)
+    t.equal(await retry(['missingVariable', 'invalidValue', 'systemFailed']), 0)
+    t.equal(await retry(['cancelled']), 1)
+    await ledger.settle()
+    t.match(await ledger.row(hole), { state: 'skipped' })
+    t.match(await ledger.row(cancelled), { state: 'accepted' })
+    t.match(await ledger.row(suppressed), { state: 'accepted' })
     t.same(await brokenInvariants(ledger), [])
   })
 })

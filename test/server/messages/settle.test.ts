@@ -1,6 +1,7 @@
 import t from 'tap'
 import { backOffMs, MAX_ATTEMPTS, settle, type Asked } from '../../../server/messages/settle.js'
-import { gate, quietUntil, type GateFacts } from '../../../server/messages/gates.js'
+import { gate, type GateFacts } from '../../../server/messages/gates.js'
+import { quietUntil } from '../../../server/messages/quiet-hours.js'
 import type { MessageRow } from '../../../server/messages/model.js'
 import { ERRCODES } from '../../../server/wechat/errcodes.js'
 import { answer, noAnswer, notSent } from '../../support/ledger.js'
@@ -167,6 +168,8 @@ t.test('the gates', async (t) => {
     reach: 'ok',
     follower: true,
     waitStopped: false,
+    sensitive: null,
+    held: null,
     quiet: null,
     zone: 'Asia/Shanghai',
     rightDiesAt: null,
@@ -179,7 +182,7 @@ t.test('the gates', async (t) => {
   t.match(gate(row({ notAfter: now }), facts()), { stop: 'expired' })
   t.match(gate(row(), facts({ reach: 'blocked' })), { stop: 'skipped', reason: 'suppressed' })
   t.match(gate(row({ channel: 'service' }), facts({ follower: false })), { stop: 'skipped', reason: 'suppressed' })
-  t.match(gate(row(), facts({ quiet })), { delay: new Date('2026-03-03T00:00:00Z'), waitingFor: 'quietHours' })
+  t.match(gate(row(), facts({ quiet })), { delay: '2026-03-03T00:00:00.000Z', waitingFor: 'quietHours' })
   t.same(gate(row({ lane: 'transactional' }), facts({ quiet })), { go: true }, 'quiet hours bind bulk only')
   t.match(gate(row({ notAfter: new Date('2026-03-02T20:00:00Z') }), facts({ quiet })), {
     stop: 'skipped',

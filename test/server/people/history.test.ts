@@ -200,7 +200,18 @@ t.test('why somebody gets no message', async (t) => {
     const gates = await why()
     t.same(
       gates.map((each: any) => each.gate),
-      ['recipient', 'template', 'optedOut', 'suppressed', 'account', 'quietHours', 'credential', 'cap', 'interface']
+      [
+        'recipient',
+        'template',
+        'optedOut',
+        'suppressed',
+        'account',
+        'breaker',
+        'quietHours',
+        'credential',
+        'cap',
+        'interface'
+      ]
     )
     t.match(
       gates.find((each: any) => !each.pass),
@@ -208,7 +219,7 @@ t.test('why somebody gets no message', async (t) => {
     )
     await form(mini.id, ann.id, 'f1')
     t.same(await shut(), [])
-    t.match((await why())[6], { gate: 'credential', pass: true, detail: /^form \S+, until 2090-03-09T04:00:00.000Z$/ })
+    t.match((await why())[7], { gate: 'credential', pass: true, detail: /^form \S+, until 2090-03-09T04:00:00.000Z$/ })
   })
 
   t.test('each gate is told, and only it', async (t) => {
@@ -265,6 +276,29 @@ t.test('why somebody gets no message', async (t) => {
         () => set({ reserveForTransactional: 0 }),
         ['credential'],
         /1 kept/
+      ],
+      [
+        'penalty',
+        () =>
+          set({ penalty: { offences: 2, blockedUntil: new Date('2090-03-05'), api: 'legacy', note: 'told by mail' } }),
+        () => set({ penalty: null }),
+        ['interface'],
+        /until 2090-03-05.*told by mail/
+      ],
+      [
+        'breaker',
+        () =>
+          db.collection('breakers').insertOne({
+            _id: 'b' as never,
+            accountId: mini.id,
+            templateId: null,
+            state: 'open',
+            until: new Date('2090-03-05'),
+            strict: true
+          }),
+        () => db.collection('breakers').deleteMany({}),
+        ['breaker'],
+        /b is open/
       ],
       [
         'source off',

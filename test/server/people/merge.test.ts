@@ -106,7 +106,10 @@ t.test('two persons who turn out to be one keep what both had', async (t) => {
     for (const { id } of [posted, imported]) {
       const source = await audiences.sourceOf(id)
       t.ok(await audiences.matches(source, mini, one.id))
-      t.same((await audiences.stream(source, mini, { after: null })).personIds, [one.id])
+      t.same(
+        (await audiences.stream(source, mini, { after: null })).persons.map(({ id }) => id),
+        [one.id]
+      )
       t.match(await audiences.preview(mini, source), { count: 1 })
     }
     t.match(await send(file, `?audienceId=${posted.id}`), { state: 'done' })
@@ -114,8 +117,8 @@ t.test('two persons who turn out to be one keep what both had', async (t) => {
     t.match(await audiences.preview(mini, both), { count: 1 }, 'under two ids they are in it once')
     const ids: string[] = []
     for (let after: string | null = null; ;) {
-      const part: { personIds: string[]; next: string | null } = await audiences.stream(both, mini, { after, limit: 1 })
-      ids.push(...part.personIds)
+      const part: Awaited<ReturnType<typeof audiences.stream>> = await audiences.stream(both, mini, { after, limit: 1 })
+      ids.push(...part.persons.map(({ id }) => id))
       if ((after = part.next) === null) break
     }
     t.same(ids, [one.id], 'read one by one as well')

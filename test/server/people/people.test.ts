@@ -89,12 +89,12 @@ t.test('recipients', async (t) => {
     const now = async () => (await people.byIds([id])).get(id)!
     t.equal((await now()).reach, 'blocked')
     await people.interacted(id, at(12))
-    t.match(await now(), { reach: 'ok', lastInteractionAt: at(12) })
+    t.match(await now(), { reach: 'ok', lastInteractionAt: at(12).toISOString() })
     await people.follow(id, false, at(20))
     await people.follow(id, true, at(15))
     t.match(await now(), { reach: 'unfollowed', follower: false })
     await people.follow(id, true, at(30))
-    t.match(await now(), { reach: 'ok', follower: true, followedAt: at(30) })
+    t.match(await now(), { reach: 'ok', follower: true, followedAt: at(30).toISOString() })
   })
 
   t.test('who was not seen since a moment follows no more', async (t) => {
@@ -160,6 +160,7 @@ t.test('who is who', async (t) => {
     const same = await people.identify({ externalId: 'x1', tags: { vip: true } })
     t.equal(same.id, one.id)
     t.match(same, { externalId: 'x1', attributes: { city: '上海' }, tags: { vip: true } })
+    clock.advance(1) // who came first stays
     const withOpenId = await people.identify({ externalId: 'x1', accountId: 'mini', openId: 'oX1' })
     t.equal(withOpenId.id, one.id)
     const recipient = await people.recipient('mini', 'oX1')
@@ -168,6 +169,7 @@ t.test('who is who', async (t) => {
     t.match(await people.resolve('other', { externalId: 'x1' }), { recipient: null, personId: one.id })
     t.same(await people.resolve('mini', { externalId: 'nobody' }), { recipient: null, personId: null })
 
+    clock.advance(1)
     const apart = await people.identify({ externalId: 'x2', unionId: 'u9' })
     const both = await people.identify({ externalId: 'x1', unionId: 'u9' })
     t.equal(both.id, one.id, 'two persons named at once are joined')

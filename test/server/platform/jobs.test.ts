@@ -103,7 +103,10 @@ t.test('a repeated job', async (t) => {
     await rowsOf(db).updateOne({ name: 'sweep' }, { $set: { nextRunAt: soon, lockedAt } })
     const jobs = jobsOn(t, db, false)
     await jobs.every(60_000, 'sweep')
-    t.match(await rowsOf(db).findOne({ name: 'sweep' }), { nextRunAt: soon, lockedAt })
+    t.match(await rowsOf(db).findOne({ name: 'sweep' }), {
+      nextRunAt: soon.toISOString(),
+      lockedAt: lockedAt.toISOString()
+    })
     await jobs.every(5_000, 'sweep')
     t.ok((await rowsOf(db).findOne({ name: 'sweep' })).nextRunAt < soon)
     await rowsOf(db).updateOne({ name: 'sweep' }, { $set: { lockedAt: null } })

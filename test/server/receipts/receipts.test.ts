@@ -116,7 +116,7 @@ t.test('a receipt', async (t) => {
     t.match(await ledger.row(id), { state: 'failed', reason: 'systemFailed' })
     t.match(await ledger.credentialsOf(fan.id), [{ sendsLeft: 1, held: 0, spent: 0 }])
     t.same(await brokenInvariants(ledger), [])
-    await ledger.messages.runs.expanded('r')
+    await ledger.messages.runs.checkpoint('r', { from: null, to: null, born: 0, again: false })
     t.equal(
       await ledger.messages.retryRun('r', { states: ['failed'] }, new Date(ledger.clock.now().getTime() + 3_600_000)),
       1

@@ -122,6 +122,7 @@ t.test('templates over REST', async (t) => {
     })
     sandbox!.controls.addRule({ path: '/cgi-bin/wxopen/template/add', nth: 1, action: { errcode: 43106 } })
     t.match((await add({ kind: 'legacy', titleId: 'AT0031', keywordIds: [1] })).json(), { code: 'wechat.43106' })
+    await rooms.accounts.patch(mini.id, { penalty: null })
   })
 
   t.test('a library that cannot be read keeps nobody from adding', async (t) => {

@@ -185,7 +185,7 @@ t.test('templates', async (t) => {
       await templates.remove(mini.id, each.templateId)
       t.match(
         await templates.get(mini.id, each.templateId),
-        { state: 'deleted', deletedAt: clock.now() },
+        { state: 'deleted', deletedAt: clock.now().toISOString() },
         'history stays'
       )
     }

@@ -319,7 +319,7 @@ t.test('a refused token', async (t) => {
     t.match(await tokens.refused(stable, 1), { token: 'token-2', gen: 2 })
     tokens.worked(stable, 2)
     t.same(wechat.asked.map(({ how }) => how), ['stable', 'stable', 'forced']) // prettier-ignore
-    t.match(rows.row('a1').forced, { n: 1, at: clock.now() })
+    t.match(rows.row('a1').forced, { n: 1, at: clock.now().toISOString() })
 
     clock.advance(10_000)
     const soon = {

@@ -140,7 +140,7 @@ t.test('a push', async (t) => {
     t.match(push, {
       toUserName: 'gh_demo00000001',
       fromUserName: 'oDemoOpenId0001',
-      createTime: new Date(1_700_000_000_000),
+      createTime: new Date(1_700_000_000_000).toISOString(),
       msgType: 'event',
       event: 'TEMPLATESENDJOBFINISH',
       msgId: '4625000000000000001',
@@ -212,7 +212,7 @@ t.test('a push', async (t) => {
     })
     t.match(parsePush('<xml><MsgType>event</MsgType><Event>new_thing</Event><Deep><A>1</A></Deep></xml>'), {
       event: 'new_thing',
-      createTime: new Date(0),
+      createTime: new Date(0).toISOString(),
       raw: { Deep: { A: '1' } }
     })
   })

@@ -29,10 +29,12 @@ const CARRIERS: readonly Source[] = ['form', 'grant', 'follow']
 const UNHEARD = [31337, 9999999]
 /** About the account or the interface, by the facts: it stays shut until an operator looks. */
 const SHUT = new Set([
-  20005, 40125, 40164, 40243, 41002, 41004, 42002, 42007, 43003, 43104, 45029, 45035, 45102, 45103, 45109, 46101, 48001,
-  48004, 50001, 50004, 50007, 61003, 61004, 61005, 61006, 61007, 61011, 61016, 61017, 61023, 61024, 61028, 89501, 89503,
-  89506, 89507, 200011
+  20005, 40125, 40164, 40243, 41002, 41004, 42002, 42007, 43003, 43104, 45029, 45035, 45103, 45109, 46101, 48001, 50001,
+  50004, 50007, 61003, 61004, 61005, 61006, 61007, 61011, 61016, 61017, 61023, 61024, 61028, 89501, 89503, 89506, 89507,
+  200011
 ])
+/** WeChat punishes the account on the interface that was called. */
+const PENALTIES = new Set([45102, 48004])
 const AGAIN = new Set([-1, 43108, 45011])
 const TOKEN = new Set([40001, 40014, 42001])
 /** The person is out of reach of this service account. */
@@ -87,14 +89,19 @@ function expected(code: number, source: Source, doubt: boolean): Settled {
     return { message: 'failed 40241', right: free, account: '' }
   }
   if (PUNISHED[code] !== undefined) {
-    const off = `off ${PUNISHED[code].includes('form') ? 'form' : 'payment'}, alert source punished`
+    const off = `punished ${PUNISHED[code].includes('form') ? 'form' : 'payment'}, alert source punished`
     if (doubt) return { ...unknown, account: off }
-    // The right is given back; it is of no use while its source is off. Another source has nothing to do with it.
-    if (PUNISHED[code].includes(source)) return { message: `skipped noCredential ${code}`, right: free, account: off }
+    // The right is given back and waits with the message for the penalty's end. Another source has nothing to do with it.
+    if (PUNISHED[code].includes(source)) return { message: `planned for penalty ${code}`, right: free, account: off }
     return { message: `failed ${code}`, right: free, account: off }
   }
   if (UNHEARD.includes(code)) return { ...unknown, account: `alert unknown errcode ${code}` }
-  const account = SHUT.has(code) ? `shut, alert errcode ${code}` : ''
+  const called = service ? 'service' : GRANTS.includes(source) ? 'subscribe' : 'legacy'
+  const account = PENALTIES.has(code)
+    ? `punished ${called}, alert errcode ${code}`
+    : SHUT.has(code)
+      ? `shut, alert errcode ${code}`
+      : ''
   if (doubt) return { ...unknown, account }
   return { message: `failed ${code}`, right: free, account }
 }
@@ -145,7 +152,8 @@ t.test('what every answer leaves of the message, its right and the account', { t
   }
 
   /** Answers that leave something on the account get one of their own; the others share. */
-  const alone = (code: number) => SHUT.has(code) || code === 45009 || code === 41029 || PUNISHED[code] !== undefined
+  const alone = (code: number) =>
+    SHUT.has(code) || PENALTIES.has(code) || code === 45009 || code === 41029 || PUNISHED[code] !== undefined
   const accounts = new Map<string, Promise<Account>>()
   function accountOf(code: number, source: Source, doubt: boolean): Promise<Account> {
     const service = SERVICE.includes(source)
@@ -171,7 +179,9 @@ t.test('what every answer leaves of the message, its right and the account', { t
   /** Each cell is one person with one right and one message, and a WeChat that has this answer ready for them. */
   async function make(sources: readonly Source[], doubt: boolean): Promise<void> {
     const wanted = codes.flatMap((code) =>
-      sources.filter((source) => !SHUT.has(code) || CARRIERS.includes(source)).map((source) => ({ code, source }))
+      sources
+        .filter((source) => !(SHUT.has(code) || PENALTIES.has(code)) || CARRIERS.includes(source))
+        .map((source) => ({ code, source }))
     )
     const fresh = await Promise.all(
       wanted.map(async ({ code, source }, i) => {
@@ -240,8 +250,7 @@ t.test('what every answer leaves of the message, its right and the account', { t
       const message = [row.state, word, row.code].filter((each) => each !== null && each !== undefined).join(' ')
       const attempts = row.attempt - (inDoubt.has(messageId) ? 1 : 0)
       const reach = people.get(recipientId)?.reach
-      const mine = alerts.filter(({ accountId }) => accountId === id).map(({ name }) => name as string)
-      const off = Object.entries(owner.sources).filter(([, own]) => own?.enabled === false)
+      const mine = alerts.filter(({ accountId }) => accountId === id).map(({ subject }) => subject as string)
       return {
         message: TOKEN.has(code) ? `${message}, ${attempts} attempts` : message,
         right:
@@ -256,7 +265,7 @@ t.test('what every answer leaves of the message, its right and the account', { t
           ...(owner.blocked[row.channel as 'legacy'] === undefined ? [] : ['shut']),
           ...(budgets.get(`${id}:${row.channel}`)?.blockedUntil == null ? [] : ['until the reset']),
           ...(owner.exclusive ? [] : ['shared']),
-          ...off.map(([source]) => `off ${source}`),
+          ...(owner.punished === null ? [] : [`punished ${owner.punished.api}`]),
           ...(reach === 'ok' || reach === undefined ? [] : ['unreachable']),
           ...mine.filter((name) => alone(code) || name.endsWith(` ${code}`)).map((name) => `alert ${name}`)
         ].join(', ')
@@ -312,7 +321,11 @@ t.test('a message about a payment WeChat may not know of yet waits for it, and g
   const id = await ledger.plan(ann)
   const hasty = await ledger.plan(ann, { notAfter: new Date(paidAt + 5_000) })
   await ledger.settle()
-  t.match(await ledger.row(id), { state: 'planned', waitingFor: 'credential', due: new Date(paidAt + 10_000) })
+  t.match(await ledger.row(id), {
+    state: 'planned',
+    waitingFor: 'credential',
+    due: new Date(paidAt + 10_000).toISOString()
+  })
   t.match(await ledger.row(hasty), { state: 'skipped', reason: 'noCredential' }, 'it would come too late')
   ledger.clock.advance(10_000)
   await ledger.settle()

@@ -18,15 +18,18 @@ export function momentText(at: number, now: Date): string {
 /** One message, drawn as a card: who, what, when, the fields, where it leads. */
 export function card(notice: Notice, open: (notice: Notice) => void): HTMLElement {
   const { from, title, fields, opens } = notice
+  const field = ({ label, value, large }: Notice['fields'][number]) =>
+    el('div', large ? 'field large' : label ? 'field' : 'field alone', [
+      label ? el('dt', '', label) : null,
+      el('dd', '', value)
+    ])
   const made = el('article', 'notice', [
     el('header', 'notice-from', [el('span', `face ${from.kind}`, from.name.slice(0, 1)), el('span', '', from.name)]),
     el('h2', 'notice-title', title),
     el(
       'dl',
       'notice-fields',
-      fields.map(({ label, value }) =>
-        el('div', label ? 'field' : 'field alone', [label ? el('dt', '', label) : null, el('dd', '', value)])
-      )
+      [...fields.filter(({ large }) => large), ...fields.filter(({ large }) => !large)].map(field)
     ),
     opens === null
       ? null

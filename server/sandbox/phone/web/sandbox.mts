@@ -15,7 +15,7 @@ export interface Notice {
   at: number
   from: { appid: string; name: string; kind: 'miniprogram' | 'service' }
   title: string
-  fields: { label: string; value: string }[]
+  fields: { label: string; value: string; large?: true }[]
   opens: { appid: string; page: string } | { url: string } | null
 }
 

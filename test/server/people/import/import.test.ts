@@ -224,12 +224,12 @@ t.test('a list by the file', async (t) => {
   const everybody = async (id: string, { limit = 1_000, createdBefore = null as Date | null } = {}) => {
     const ids: string[] = []
     for (let after: string | null = null; ;) {
-      const part: { personIds: string[]; next: string | null } = await audiences.stream(await source(id), mini, {
+      const part: Awaited<ReturnType<typeof audiences.stream>> = await audiences.stream(await source(id), mini, {
         after,
         limit,
         createdBefore
       })
-      ids.push(...part.personIds)
+      ids.push(...part.persons.map(({ id }) => id))
       if (part.next === null) return ids
       after = part.next
     }
