@@ -18,7 +18,8 @@ export const CLINIC = {
   secret: '6002a1b2c3d4e5f60718293a4b5c6d7e',
   kind: 'miniprogram',
   name: '山岚诊所',
-  subscribe: fixedId('SandboxSubscribeBooking_')
+  subscribe: fixedId('SandboxSubscribeBooking_'),
+  longTerm: fixedId('SandboxLongTermVisit_')
 } as const
 export const SERVICE = {
   appid: 'wx5b1a2c3d4e5f6003',

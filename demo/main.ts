@@ -2,12 +2,13 @@ import { parseArgs } from 'node:util'
 import { SHOP } from './accounts.js'
 import { agreed } from './report.js'
 import type { Scene } from './scenes/scene.js'
+import { campaigns } from './scenes/campaigns.js'
 import { kills } from './scenes/kills.js'
 import { phones } from './scenes/phones.js'
 import { tour } from './scenes/tour.js'
 import type { Stage } from './stage.js'
 
-const SCENES: Readonly<Record<string, Scene>> = { tour, kills, phones }
+const SCENES: Readonly<Record<string, Scene>> = { tour, kills, phones, campaigns }
 const USAGE = 'usage: npm run demo -- [--once] [--json] [--scene NAME] [--seed N] [--phones N]'
 
 type Wish = { once: boolean; json: boolean; scene: string; seed: number; phones: number | null }

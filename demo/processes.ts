@@ -11,7 +11,7 @@ export type Running = {
   name: string
   pid: number
   /** What it said when it was ready: the facts of its message, or the line that was waited for and the address in it. */
-  facts: { url?: string; uri?: string; line?: string }
+  facts: { url?: string; uri?: string; line?: string; clock?: string }
   /** Resolves when it has ended, by whatever cause. */
   ended: Promise<void>
 }

@@ -23,8 +23,8 @@ export function endingOf(outcome: Outcome): Ending {
 }
 
 const FINDINGS_SHOWN = 20
-/** No colours and no lines between rows: it is read in logs, too. */
-const PLAIN = { style: { head: [], border: [], compact: true } }
+/** Tables without colours and without lines between rows: they are read in logs, too. */
+export const PLAIN = { style: { head: [], border: [], compact: true } }
 
 /** The end of a run for people: what came in, what became of it, and both ledgers side by side. */
 export function tableOf(summary: Facts & { seconds: number }, { ledgers, faults, verdict }: Outcome): string {

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Scope } from '../shared/operator.js'
@@ -16,26 +17,33 @@ export type Stage = {
   api: Client
   key: string
   sandbox: Client
+  /** Moves server and WeChat to this moment (ms), of a stage built with `startAt`. */
+  moveTo(at: number): Promise<void>
   /** kill -9 of the worker, and another one in its place. */
   replaceWorker(): Promise<void>
   /** Ends all processes in order and removes the directory. */
   strike(): Promise<void>
 }
 
+/** The server whose clock can be moved, compiled or not, as this file itself is. */
+const MOVED_SERVER = fileURLToPath(new URL(`./campaigns/moved-server${extname(import.meta.url)}`, import.meta.url))
 const EMAIL = 'demo@example.com'
 const WORKER = ['worker']
 
 /**
  * Builds the stage in a fresh temporary directory. `step` hears what is going on. `whole`: one `serve` with the store in
- * it, as a small installation has it, instead of a process for each part.
+ * it, as a small installation has it, instead of a process for each part. `startAt` (ms): that one process, with a clock
+ * that begins there and can be moved.
  */
 export async function buildStage({
   seed,
   step,
-  whole = false
+  startAt,
+  whole = startAt !== undefined
 }: {
   seed: number
   step: (line: string) => void
+  startAt?: number
   whole?: boolean
 }): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'hongyan-demo-'))
@@ -59,7 +67,12 @@ export async function buildStage({
     const env = { ...data, ...(store && { MONGODB_URI: store.facts.uri! }), HONGYAN_API_BASE: sandboxUrl }
     const admin = { HONGYAN_ADMIN_EMAIL: EMAIL, HONGYAN_ADMIN_PASSWORD: password }
     const [server, first] = await Promise.all([
-      processes.start('api', [whole ? 'serve' : 'api', '--port', '0'], { env: { ...env, ...admin } }),
+      startAt === undefined
+        ? processes.start('api', [whole ? 'serve' : 'api', '--port', '0'], { env: { ...env, ...admin } })
+        : processes.start('api', [String(startAt)], {
+            env: { ...env, ...admin, HONGYAN_PORT: '0' },
+            script: MOVED_SERVER
+          }),
       whole ? null : processes.start('worker', WORKER, { env })
     ])
     let worker = first
@@ -67,7 +80,9 @@ export async function buildStage({
 
     const door = createClient(server.facts.url!)
     const sandbox = createClient(sandboxUrl)
-    clients.push(door, sandbox)
+    const hands = server.facts.clock === undefined ? null : createClient(server.facts.clock)
+    clients.push(door, sandbox, ...(hands === null ? [] : [hands]))
+    if (startAt !== undefined) await sandbox.post('/sandbox/clock', { set: startAt })
     const login = await door.post('/v1/auth/login', { email: EMAIL, password })
     const { key } = await door.as(login.token).post('/v1/api-keys', { name: 'demo', scopes: Scope.options })
 
@@ -80,6 +95,10 @@ export async function buildStage({
       api: door.as(key),
       key,
       sandbox,
+      async moveTo(at) {
+        if (hands === null) throw new Error('the clock of this stage is the machine’s')
+        await Promise.all([hands.post('', { set: at }), sandbox.post('/sandbox/clock', { set: at })])
+      },
       async replaceWorker() {
         if (worker === null) throw new Error('there is no worker apart from the server')
         await processes.kill(worker)

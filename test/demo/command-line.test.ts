@@ -13,7 +13,7 @@ const run = (path: string, ...args: string[]) => {
 t.test('a command line that is wrong is answered at once, in a line and the usage', async (t) => {
   const scene = run('demo/main', '--once', '--scene', 'nowhere')
   t.equal(scene.status, 2)
-  t.match(scene.err, /^there is no scene "nowhere"; there are: tour, kills, phones\nusage: npm run demo/)
+  t.match(scene.err, /^there is no scene "nowhere"; there are: tour, kills, phones, campaigns\nusage: npm run demo/)
   t.equal(scene.out, '', 'and nothing that could be taken for a result')
   const seed = run('demo/main', '--seed', 'x')
   t.same([seed.status, seed.out], [2, ''])
