@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util'
+import { audiences } from './campaigns.js'
+import { dueWaits, eventIntake, eventLatency } from './events.js'
 import { tableOf, type Figure } from './figure.js'
 import { first } from './first.js'
 import { healthz } from './healthz.js'
@@ -11,7 +13,13 @@ type Section = (say: (line: string) => void) => Promise<Figure[]>
 const SECTIONS: Readonly<Record<string, Section>> = {
   first,
   store: async (say) => [...(await store(say)), ...(await healthz(say))],
-  sandbox
+  sandbox,
+  campaigns: async (say) => [
+    ...(await audiences(say)),
+    ...(await eventIntake(say)),
+    ...(await eventLatency(say)),
+    ...(await dueWaits(say))
+  ]
 }
 const USAGE = 'usage: npm run bench -- [--only SECTION,…] [--json]'
 

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +6,7 @@ import { SHOP } from '../demo/accounts.js'
 import { createClient, type Client } from '../demo/client.js'
 import { startChild } from './child.js'
 import { judged, median, type Figure } from './figure.js'
-import { withGround } from './ground.js'
+import { cpuSecondsOf, withGround } from './ground.js'
 import type { Load, Loaded } from './sandbox-load.js'
 
 const SECTION = 'sandbox'
@@ -35,7 +34,7 @@ async function start(): Promise<Figure> {
       const began = performance.now()
       const { pid } = await processes.start('sandbox', ARGS, { by: 'line' })
       millis.push(performance.now() - began)
-      cpu.push(cpuSeconds(pid) * 1000)
+      cpu.push(cpuSecondsOf(pid) * 1000)
     })
   }
   const note = `ms from spawn to the line with its address, median of ${millis.length}, best ${Math.round(Math.min(...millis))}; ${Math.round(median(cpu))} ms of processor time`
@@ -69,12 +68,12 @@ async function sends(): Promise<Figure[]> {
           ['bare', bare.facts.url!]
         ] as const) {
           const load: Load = { port: Number(new URL(url).port), path, bodies, connections: CONNECTIONS }
-          const before = cpuSeconds(wechat.pid)
+          const before = cpuSecondsOf(wechat.pid)
           const { seconds, good, firstRefusal } = await client.ask<Loaded>('send', load)
           if (good !== bodies.length) throw new Error(`${name} refused ${bodies.length - good}: ${firstRefusal ?? ''}`)
           if (round === 0) continue
           rates[name].push(bodies.length / seconds)
-          if (name === 'sandbox') spent += cpuSeconds(wechat.pid) - before
+          if (name === 'sandbox') spent += cpuSecondsOf(wechat.pid) - before
         }
       }
       const { accepted } = await door.get<{ accepted: number }>('/sandbox/ledger/summary')
@@ -120,18 +119,6 @@ async function cards(door: Client, openids: readonly string[]): Promise<string[]
       })
     )
   )
-}
-
-/** Processor time a process has taken so far: what neighbours on the machine do not change. NaN where the system does not tell. */
-function cpuSeconds(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // after the name in brackets, which may hold anything: user and system time in hundredths
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / 100
-  } catch {
-    return NaN
-  }
 }
 
 /** Keeps processes on one core, where the system has taskset and a second core for the other side. */
