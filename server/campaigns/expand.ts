@@ -11,6 +11,8 @@ import type { CampaignRow } from './model.js'
 
 /** Persons judged at a time (docs/ledger.md H). */
 const BATCH = 1_000
+/** Batches that are written side by side: while the store makes one durable it takes in the next. */
+const AT_ONCE = 3
 
 /**
  * Turns a run's audience into message rows, a thousand persons at a time: rows first, then the cursor. A crash repeats a
@@ -105,31 +107,55 @@ export function createExpander({
     return plans
   }
 
+  /** Rows first, then the checkpoint, and that behind those of earlier batches. @returns was the run where it was left? */
+  async function write(run: Run, page: Page, plans: PlanInput[], before: Promise<boolean>): Promise<boolean> {
+    const { duplicates } = await messages.plan(plans)
+    if (!(await before)) return false
+    const born = plans.filter(({ skip }) => skip === undefined).length
+    return messages.runs.checkpoint(run._id, { from: page.after, to: page.next, born, again: duplicates > 0 })
+  }
+
   return {
     /**
-     * Goes on until the audience is through, the run is held, `signal` says stop, or `batches` are done. While one batch
-     * is written the next one is read.
+     * Goes on until the audience is through, the run is held, `signal` says stop, or `batches` are done. While some
+     * batches are written the next one is read.
      */
     async expand(runId: string, signal?: AbortSignal, batches = Infinity): Promise<void> {
       await messages.runs.resumed(runId)
-      let ahead: Promise<Page> | null = null
+      const under: Promise<boolean>[] = []
+      let ahead: { after: string; page: Promise<Page> } | null = null
+      /** Where to go on; undefined: where the run stands. */
+      let at: string | null | undefined
+      /** Waits for all batches but `most`. @returns has nobody else moved the run on? */
+      const written = async (most: number): Promise<boolean> => {
+        let alone = true
+        while (under.length > most) alone = (await under.shift()!) && alone
+        return alone
+      }
       for (let done = 0; done < batches && signal?.aborted !== true; done++) {
         const now = await current(runId)
-        if (now === null) return void (await ahead)
+        if (now === null) break
         const { run, account } = now
-        const ready = await ahead
-        // Another expander may be further on: its batches are done.
-        const page: Page = ready?.after === run.cursor ? ready : await read(run, account, run.cursor)
-        ahead = page.next === null || done + 1 >= batches ? null : read(run, account, page.next)
-        ahead?.catch(() => {}) // whoever asks for it is told
+        const after = at === undefined ? run.cursor : at
+        const page: Page = ahead?.after === after ? await ahead.page : await read(run, account, after)
+        ahead = null
+        if (page.next !== null && done + 1 < batches) ahead = { after: page.next, page: read(run, account, page.next) }
+        ahead?.page.catch(() => {}) // whoever asks for it is told
         const plans = await plansOf(run, account, page)
-        if (plans === null) return void (await ahead)
-        const { duplicates } = await messages.plan(plans)
-        const born = plans.filter(({ skip }) => skip === undefined).length
-        await messages.runs.checkpoint(runId, { from: run.cursor, to: page.next, born, again: duplicates > 0 })
-        if (page.next === null) return void log.info({ runId, campaignId: run.campaignId }, 'run expanded')
+        if (plans === null) break
+        const writing = write(run, page, plans, under.at(-1) ?? Promise.resolve(true))
+        writing.catch(() => {})
+        under.push(writing)
+        at = page.next
+        const alone = await written(page.next === null ? 0 : AT_ONCE - 1)
+        if (!alone) {
+          // Another expander is further on: its batches are done.
+          await written(0)
+          at = undefined
+        } else if (page.next === null) return void log.info({ runId, campaignId: run.campaignId }, 'run expanded')
       }
-      await ahead
+      await written(0)
+      await ahead?.page
       // Stopped in the middle: the row must stay, so that another worker takes over.
       if (signal?.aborted === true) throw new Error('stopping')
     }

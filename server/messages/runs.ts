@@ -158,12 +158,12 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
 
     /**
      * After the rows, never before: a crash repeats a batch and skips none. `born` of the batch may yet be sent. `again`:
-     * some of them were there before, so somebody else planned this batch too.
+     * some of them were there before, so somebody else planned this batch too. @returns was the run still at `from`?
      */
     async checkpoint(
       id: string,
       { from, to, born, again }: { from: string | null; to: string | null; born: number; again: boolean }
-    ): Promise<void> {
+    ): Promise<boolean> {
       const moved = await rows.updateOne(
         { _id: id, cursor: from, state: 'expanding' },
         {
@@ -178,6 +178,7 @@ export function createRuns({ db, clock, budget }: { db: Connection; clock: Clock
       )
       // Another expander was here first, and counted the batch as it saw it.
       if (moved.matchedCount === 0) await rows.updateOne({ _id: id }, { $set: { recount: true } })
+      return moved.matchedCount > 0
     },
 
     /** An expansion that goes on where another one may have been cut off between its rows and its checkpoint. */
