@@ -23,8 +23,8 @@ export const NO_GUARDS: Guards = { standing: async () => [], isSuspect: () => fa
 
 /** Longer than a breaker's own rest, so that those it lets try are called, and the others stay where they are. */
 const BEYOND_REST_MS = 10 * 60_000
-/** Messages that may pass the gate for each one a try takes: many of them may turn out to have no right. */
-const PER_PROBE = 10
+/** Messages woken, and let pass the gate, for each one a try takes: many may have no right, or be stopped elsewhere. */
+export const PER_PROBE = 10
 
 /**
  * What holds this row at its gate: a penalty on its interface, or a breaker. `left` counts down how many of a try may

@@ -24,7 +24,7 @@ import { createEffects } from './effects.js'
 import type { Breakers } from '../breakers/breakers.js'
 import type { BreakerRow } from '../breakers/model.js'
 import { createFollower } from './follower.js'
-import { NO_GUARDS } from './guarding.js'
+import { NO_GUARDS, PER_PROBE } from './guarding.js'
 import { capModel, counterModel, FAR, messageModel, type CapRow, type CounterRow, type MessageRow } from './model.js'
 import { createMessageNews } from './news.js'
 import { realPace, type Pace } from './pace.js'
@@ -275,8 +275,7 @@ export function createMessages(parts: MessagesParts) {
       if (state === 'open' || (state === 'halfOpen' && probesLeft <= 0)) return
       await loosen(accountId, 'breaker', {
         ...(templateId !== null && { templateId }),
-        // some have no right, or are stopped by another gate
-        ...(state === 'halfOpen' && { limit: probesLeft * 10 })
+        ...(state === 'halfOpen' && { limit: probesLeft * PER_PROBE })
       })
     },
 

@@ -5,7 +5,7 @@ import type { FilterNode } from '../bson/match.js'
 import { conjuncts, implies } from './filters.js'
 import { planQuery, plansOver, widthOf, type IndexPlan, type Plan, type PlanRequest } from './planner.js'
 import { shapeOf } from './records.js'
-import { walkIndex, type Examined } from './scan.js'
+import { createWatch, walkIndex, type Examined } from './scan.js'
 
 /** How documents are counted: as they are found, or as the records that several indexes have in common. */
 export type CountPlan = Plan | { kind: 'intersection'; branches: IndexPlan[] }
@@ -61,11 +61,12 @@ function branchesOf(entry: CollectionEntry, { node }: PlanRequest): IndexPlan[] 
 
 /** Counts the records all branches have in common with the narrowest first. */
 export function* countCommon(env: Env, branches: IndexPlan[], examined: Examined): Generator<number | typeof PAUSE> {
+  const watch = createWatch(true)
   let common: Set<number> | null = null
   for (const [i, branch] of branches.entries()) {
     const last = i === branches.length - 1
     const next = new Set<number>()
-    for (const record of walkIndex(env, branch, examined, true)) {
+    for (const record of walkIndex(env, branch, examined, watch)) {
       if (typeof record === 'symbol') yield record
       else if (common !== null && !common.has(record)) continue
       else if (last) yield 1

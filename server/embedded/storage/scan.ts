@@ -67,9 +67,8 @@ export function* walkIndex(
   env: Env,
   plan: IndexPlan,
   examined: Examined,
-  pauses: boolean | Watch = false
+  watch: Watch = createWatch(false)
 ): Generator<number | typeof PAUSE> {
-  const watch = typeof pauses === 'boolean' ? createWatch(pauses) : pauses
   const { unique } = plan.index
   if (!unique && !plan.reverse && plan.spans.length >= MANY_SPANS)
     return yield* walkSpans(env, plan.spans, examined, watch)
@@ -233,7 +232,8 @@ function tryToMake<T>(make: Make<T>, record: number, raw: Buffer, size: number):
 
 type Watch = ReturnType<typeof createWatch>
 
-function createWatch(pauses: boolean) {
+/** Tells when a walk has held the thread long enough; without `pauses` it never has. */
+export function createWatch(pauses: boolean) {
   let until = performance.now() + SLICE_MS
   return {
     due: () => pauses && performance.now() > until,
