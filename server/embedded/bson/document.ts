@@ -2,7 +2,16 @@ import { Binary, BSONRegExp, Code, Decimal128, Double, Long, MaxKey, MinKey, Obj
 import { asBuffer } from './reader.js'
 import { double, isDoc, Opaque, UNDEFINED, type Doc, type Value } from './value.js'
 
-export { asBuffer, decode, decodeFields, decodeNew, decodePart, decodeValue, valueLength } from './reader.js'
+export {
+  asBuffer,
+  decode,
+  decodeFields,
+  decodeNew,
+  decodePart,
+  decodeValue,
+  pickFields,
+  valueLength
+} from './reader.js'
 export type { PartialDoc } from './reader.js'
 export type { Doc, Value } from './value.js'
 export { encode, encodeChanges } from './writer.js'

@@ -14,6 +14,8 @@ export type Projection = {
   positional: boolean
   /** The top-level fields it reads, when it needs no others. */
   fields: ReadonlySet<string> | undefined
+  /** Nothing but these fields, each as it is. */
+  whole: boolean
 }
 
 type Change = { segments: string[]; apply(value: Value, positional: number | undefined): Value | undefined }
@@ -66,7 +68,7 @@ function slice(operand: Value): (value: Value) => Value {
  * @throws MongoError 31253, 31254 on mixing, 31249f on colliding paths, 2 on $meta and operators not carried out.
  */
 export function compileProjection(spec: Doc, env: Env & { filter?: Filter | undefined } = {}): Projection {
-  if (spec.size === 0) return { apply: (doc) => doc, positional: false, fields: undefined }
+  if (spec.size === 0) return { apply: (doc) => doc, positional: false, fields: undefined, whole: false }
   const vars = varsOf(env)
   const changes: Change[] = []
   let positional = false
@@ -127,6 +129,7 @@ export function compileProjection(spec: Doc, env: Env & { filter?: Filter | unde
   return {
     positional,
     fields: known ? fields : undefined,
+    whole: known && changes.length === 0 && [...parsed.tree.values()].every((shape) => shape === 'keep'),
     apply(doc, given) {
       const at = positional ? (given ?? env.filter?.arrayIndex(doc)) : undefined
       let result = shape(doc, { root: doc, vars })

@@ -1,5 +1,6 @@
 import { Binary, BSONRegExp, Decimal128, MaxKey, MinKey, ObjectId, Timestamp } from 'bson'
 import { MongoError } from './errors.js'
+import { take } from './slab.js'
 import { double, Opaque, UNDEFINED, type Doc, type Value } from './value.js'
 
 /** Levels of nesting beyond which BSON is neither read nor written. */
@@ -197,6 +198,29 @@ function readDoc(buf: Buffer, start: number, end: number, depth: number, only?: 
     at += size
   }
   return doc
+}
+
+/** The document cut down to the named top-level fields, in stored order and byte for byte. */
+export function pickFields(raw: Uint8Array, fields: ReadonlySet<string>): Buffer {
+  const buf = asBuffer(raw)
+  const stop = bounds(buf, 0, buf.length, 0)
+  const picked = take(buf.length)
+  let end = 4
+  let left = fields.size
+  let at = 4
+  while (at < stop && left > 0) {
+    const start = at
+    const tag = buf[at]!
+    const name = readName(buf, at + 1, stop)
+    at = nameEnd + valueLength(buf, tag, nameEnd, stop)
+    if (!fields.has(name)) continue
+    picked.set(buf.subarray(start, at), end)
+    end += at - start
+    left--
+  }
+  picked[end++] = 0
+  picked.writeInt32LE(end, 0)
+  return picked.subarray(0, end)
 }
 
 /** Some top-level fields of a document, in stored order, and where each of them begins and ends in its bytes, two by two. */

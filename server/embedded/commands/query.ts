@@ -1,6 +1,6 @@
 import { compileExpression, evaluateLet } from '../aggregate/expressions.js'
 import { varsOf } from '../aggregate/scope.js'
-import { decode, decodeFields, encode } from '../bson/document.js'
+import { decode, decodeFields, encode, pickFields } from '../bson/document.js'
 import type { Doc } from '../bson/document.js'
 import { memoryExceeded, MongoError } from '../bson/errors.js'
 import type { Filter } from '../bson/match.js'
@@ -133,6 +133,7 @@ export function* project(
   for (const found of matches) {
     if (typeof found === 'symbol') yield found
     else if (!projection) yield found.raw
+    else if (fields && projection.whole) yield pickFields(found.raw, fields)
     else yield encode(projectOne(projection, filter, fields ? decodeFields(found.raw, fields) : decode(found.raw)))
   }
 }

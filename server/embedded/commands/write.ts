@@ -19,7 +19,9 @@ import type { Command } from './command.js'
 import { checkDeadline, TIME_LIMIT } from './generic.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
-const SLICE_MS = 20
+const SLICE_MS = 6
+/** Commands of more statements than this let the others go first. */
+const LONG = 100
 
 /** The refused statements, as a write command reports them; nothing when there are none. */
 export function writeErrors({ errors }: Outcome): Reply {
@@ -74,9 +76,10 @@ export async function runStatements(
   const total: Outcome = { n: 0, modified: 0, upserted: [], errors: [] }
   let position: { at: number; resume: unknown } = { at: 0, resume: undefined }
   const durable: Promise<void>[] = []
+  const long = statements.length > LONG
   while (position.at < statements.length) {
     const from = position
-    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, deadline))
+    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, deadline), long)
     const { next, done } = value
     position = next
     durable.push(flushed)

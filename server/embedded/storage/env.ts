@@ -19,6 +19,8 @@ type Job = {
   run: () => unknown
   /** true: whoever waits wants to go on after the commit, and waits for the disk later. */
   early: boolean
+  /** Much work, which lets that which came with it go first, once. */
+  long: boolean
   resolve: (value: any) => void
   reject: (error: unknown) => void
 }
@@ -27,7 +29,7 @@ type Job = {
 export type Committed<T> = { value: T; durable: Promise<void> }
 
 /** Jobs of one transaction stop being taken from the queue after this long, so that answers do not wait for strangers. */
-const BATCH_MS = 25
+const BATCH_MS = 6
 /** Transactions that may be on their way to the disk while the next one runs. */
 const FLUSHES = 2
 const CLOSE_MS = 3_000
@@ -102,7 +104,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   let queue: Job[] = []
   let running: Promise<void> | null = null
   let pending = 0
-  let flushing = 0
+  /** Transactions on their way to the disk, the oldest first. */
+  const flushing: Promise<void>[] = []
   let lastFlush: Promise<void> = Promise.resolve()
   let closed = false
   let puts = 0
@@ -119,7 +122,9 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
         const until = performance.now() + BATCH_MS
         for (let i = 0; i < batch.length; i++) {
           if (i > 0 && performance.now() > until) {
-            queue = batch.splice(i).concat(queue)
+            const left = batch.splice(i)
+            for (const job of left) job.long = false
+            queue = left.concat(queue)
             break
           }
           const job = batch[i]
@@ -160,14 +165,13 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
       return []
     }
     const durable = Promise.all([flushed, lastFlush]).then(
-      () => void flushing--,
+      () => {},
       (error) => {
-        flushing--
         throw explainStoreError(dir, error)
       }
     )
-    flushing++
-    lastFlush = durable.catch(() => {}) // whoever waits for it is told
+    lastFlush = durable.catch(() => {}).finally(() => void flushing.shift()) // whoever waits for it is told
+    flushing.push(lastFlush)
     const waiting = outcomes.filter(({ job, value, error }) => {
       if (job.early) finish(job, value, error, durable)
       return !job.early
@@ -192,8 +196,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   async function pump(): Promise<void> {
     while (queue.length > 0) {
       // Waiting for an earlier flush lets this transaction gather everyone who comes meanwhile.
-      while (flushing >= FLUSHES) await lastFlush
-      const batch = queue
+      while (flushing.length >= FLUSHES) await flushing[0]
+      const batch = [...queue.filter(({ long }) => !long), ...queue.filter(({ long }) => long)]
       queue = []
       const again = await runBatch(batch, false)
       for (const job of again) await runBatch([job], true)
@@ -201,11 +205,11 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     running = null
   }
 
-  function enqueue(run: () => unknown, early: boolean): Promise<unknown> {
+  function enqueue(run: () => unknown, early: boolean, long: boolean): Promise<unknown> {
     if (closed) return Promise.reject(new Error('the store is closed'))
     return new Promise((resolve, reject) => {
       pending++
-      queue.push({ run, early, resolve, reject })
+      queue.push({ run, early, long, resolve, reject })
       running ??= pump()
     })
   }
@@ -221,9 +225,12 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
      * Runs `job` inside a write transaction shared with others waiting, and resolves once it is durable. A job must look
      * before it writes: when it throws after its first put, the transaction is undone and the others are repeated.
      */
-    write: <T>(run: () => T): Promise<T> => enqueue(run, false) as Promise<T>,
-    /** The same, but resolves at the commit: for work in several steps, which waits for the disk once, at its end. */
-    step: <T>(run: () => T): Promise<Committed<T>> => enqueue(run, true) as Promise<Committed<T>>,
+    write: <T>(run: () => T): Promise<T> => enqueue(run, false, false) as Promise<T>,
+    /**
+     * The same, but resolves at the commit: for work in several steps, which waits for the disk once, at its end. What is
+     * `long` runs behind what waits beside it.
+     */
+    step: <T>(run: () => T, long: boolean): Promise<Committed<T>> => enqueue(run, true, long) as Promise<Committed<T>>,
     /** Makes everything committed so far visible to the reads that follow. */
     refresh(): void {
       root.resetReadTxn()

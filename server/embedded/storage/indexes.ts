@@ -56,7 +56,7 @@ export function createIndexes({ env, catalog, records }: { env: Env; catalog: Ca
               }
               if (batch.length < BATCH_RECORDS) return null
             }
-          })
+          }, true)
           durable.push(slice.durable)
           last = slice.value
           if (last === null) break
@@ -115,7 +115,7 @@ export function createIndexes({ env, catalog, records }: { env: Env; catalog: Ca
               if (keys.length === SLICE_KEYS) return true
               catalog.swept(kind, id)
               return false
-            })
+            }, true)
             more = slice.value
             durable.push(slice.durable)
           }

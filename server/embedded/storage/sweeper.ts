@@ -70,7 +70,7 @@ export function createSweeper(
           if (performance.now() > until) break
         }
         return { more: done < victims.length || done === most, removed: done }
-      })
+      }, true)
       more = slice.value.more
       removed += slice.value.removed
       most = Math.min(MOST_VICTIMS, Math.max(FIRST_VICTIMS, slice.value.removed * 2))
