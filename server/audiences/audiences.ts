@@ -6,14 +6,14 @@ import type { PageQuery } from '../../shared/page.js'
 import type { Account } from '../accounts/accounts.js'
 import type { Credentials } from '../credentials/credentials.js'
 import type { Events } from '../events/events.js'
-import type { People, Person } from '../people/people.js'
+import type { People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { newId } from '../platform/ids.js'
 import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
 import { createLists } from './lists.js'
-import { createMembership, currentPersons, readBatch, type Batch, type Reach } from './members.js'
+import { createMembership, currentPersons, readBatch, type Batch, type Member, type Reach } from './members.js'
 import { audienceModel, type AudienceRow, type AudienceSource } from './model.js'
 import { createPreview } from './preview.js'
 import { createReach } from './reach.js'
@@ -27,7 +27,7 @@ export type AudienceUse = { campaignId: string; name: string; state: string; acc
 export type Audiences = ReturnType<typeof createAudiences>
 
 const BATCH = 1_000
-const allIds = ({ id, was }: Pick<Person, 'id' | 'was'>): string[] => [id, ...was]
+const allIds = ({ id, was }: Pick<Member, 'id' | 'was'>): string[] => [id, ...was]
 
 /** No id of ours is longer; a list of 10,000 has to stay small enough to be stored and shown. */
 const ID_LIMIT = 64
@@ -76,7 +76,7 @@ export function createAudiences({
   }
 
   /** Of these persons (already known to meet the rule's filter), those who meet the rest. */
-  async function narrowed(source: AudienceSource, account: Account, batch: Batch): Promise<Person[]> {
+  async function narrowed(source: AudienceSource, account: Account, batch: Batch): Promise<Member[]> {
     if ('personIds' in source) return [...batch.values()]
     const { rest } = compileRule(source.rule)
     if (rest === null) return [...batch.values()]
@@ -92,7 +92,7 @@ export function createAudiences({
       limit = BATCH,
       createdBefore = null
     }: { after: string | null; limit?: number; createdBefore?: Date | null }
-  ): Promise<{ persons: Person[]; next: string | null }> {
+  ): Promise<{ persons: Member[]; next: string | null }> {
     if ('personIds' in source) {
       const posted = source.personIds.filter((id) => after === null || id > after)
       const { listId } = source
@@ -122,7 +122,7 @@ export function createAudiences({
     source: { personIds: string[]; listId?: string },
     found: Batch,
     part: string[]
-  ): Promise<Person[]> {
+  ): Promise<Member[]> {
     const merged = [...found.values()].filter(({ was }) => was.length > 0)
     const listed = merged.length === 0 ? new Set<string>() : await listedOf(source, merged.flatMap(allIds))
     const here = new Set(part)
@@ -144,9 +144,9 @@ export function createAudiences({
     return new Set((await narrowed(source, account, batch)).map(({ id }) => id))
   }
 
-  async function* listed(source: AudienceSource, account: Account): AsyncGenerator<Person[]> {
+  async function* listed(source: AudienceSource, account: Account): AsyncGenerator<Member[]> {
     for (let after: string | null = null; ;) {
-      const { persons, next }: { persons: Person[]; next: string | null } = await stream(source, account, { after })
+      const { persons, next }: { persons: Member[]; next: string | null } = await stream(source, account, { after })
       yield persons
       if (next === null) return
       after = next

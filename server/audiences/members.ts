@@ -1,18 +1,25 @@
 import type { Collection } from 'mongodb'
 import { meets } from '../events/where.js'
 import type { EventRow } from '../events/model.js'
+import { IN_ONE } from '../platform/mongo.js'
 import { LIVE_PERSON, type PersonRow } from '../people/model.js'
-import { personView, type Person } from '../people/people.js'
+import type { Person } from '../people/people.js'
 import type { PeopleFilter, Part } from './rule.js'
 
+/** A person as audiences read them: who they are, and what content may say of them. */
+export type Member = Pick<Person, 'id' | keyof typeof MEMBER>
+export type MemberRow = Pick<PersonRow, '_id' | keyof typeof MEMBER>
+/** The projection that reads a member. */
+export const MEMBER = { was: 1, accountIds: 1, attributes: 1, tags: 1 } as const
+
 /** A batch of persons by id, as read; the ids each had before a merge are in `was` (their events still carry them). */
-export type Batch = Map<string, Person>
+export type Batch = Map<string, Member>
 
 /** Which of these persons hold a right that can be used now? */
-export type Reach = (persons: Person[], templateId: string | null) => Promise<Set<string>>
+export type Reach = (persons: Member[], templateId: string | null) => Promise<Set<string>>
 
 /** A batch of these rows. */
-export const batchOf = (rows: PersonRow[]): Batch => new Map(rows.map((row) => [row._id, personView(row)]))
+export const batchOf = (rows: MemberRow[]): Batch => new Map(rows.map(({ _id: id, ...rest }) => [id, { id, ...rest }]))
 
 /** Reads at most `limit` live persons beyond `after`, by id; null from the start. */
 export async function readBatch(
@@ -26,13 +33,17 @@ export async function readBatch(
     ...(createdBefore !== null && { createdAt: { $lte: createdBefore } }),
     ...(Object.keys(filter).length > 0 && { $and: [filter] })
   }
-  const rows = await people.find(from).sort({ _id: 1 }).limit(limit).toArray()
+  const found = people.find<MemberRow>(from, { projection: MEMBER, batchSize: IN_ONE })
+  const rows = await found.sort({ _id: 1 }).limit(limit).toArray()
   return batchOf(rows)
 }
 
 /** The live persons these ids lead to; ids of merged ones lead to who they are now. */
 export async function currentPersons(people: Collection<PersonRow>, ids: string[]): Promise<Batch> {
-  const rows = await people.find({ ...LIVE_PERSON, $or: [{ _id: { $in: ids } }, { was: { $in: ids } }] }).toArray()
+  const isOneOf = { $or: [{ _id: { $in: ids } }, { was: { $in: ids } }] }
+  const rows = await people
+    .find<MemberRow>({ ...LIVE_PERSON, ...isOneOf }, { projection: MEMBER, batchSize: IN_ONE })
+    .toArray()
   return batchOf(rows)
 }
 

@@ -3,9 +3,8 @@ import type { z } from 'zod'
 import type { AudiencePreview } from '../../shared/audience.js'
 import type { Account } from '../accounts/accounts.js'
 import { LIVE_PERSON, type PersonRow } from '../people/model.js'
-import type { Person } from '../people/people.js'
 import type { AudienceSource } from './model.js'
-import { batchOf, type Batch } from './members.js'
+import { batchOf, MEMBER, type Batch, type Member, type MemberRow } from './members.js'
 import { compileRule, type PeopleFilter } from './rule.js'
 
 type Preview = z.infer<typeof AudiencePreview>
@@ -35,10 +34,10 @@ export function createPreview({
   persons: Collection<PersonRow>
   /** Between 0 and 1. */
   random: () => number
-  narrowed: (source: AudienceSource, account: Account, batch: Batch) => Promise<Person[]>
-  reachOf: (account: Account, persons: Person[], templateId: string | null) => Promise<Set<string>>
+  narrowed: (source: AudienceSource, account: Account, batch: Batch) => Promise<Member[]>
+  reachOf: (account: Account, persons: Member[], templateId: string | null) => Promise<Set<string>>
   /** The members of a fixed list, part by part. */
-  listed: (source: AudienceSource, account: Account) => AsyncIterable<Person[]>
+  listed: (source: AudienceSource, account: Account) => AsyncIterable<Member[]>
 }) {
   return async function preview(
     account: Account,
@@ -47,7 +46,7 @@ export function createPreview({
   ): Promise<Preview> {
     const samples: Preview['samples'] = []
     const seen = { asked: 0, members: 0, reachable: 0 }
-    const look = async (asked: number, members: Person[]) => {
+    const look = async (asked: number, members: Member[]) => {
       const reachable = await reachOf(account, members, templateId)
       seen.asked += asked
       seen.members += members.length
@@ -91,8 +90,9 @@ export function createPreview({
   async function* batches(filter: PeopleFilter, part: { from: string; until: string }[] | null): AsyncGenerator<Batch> {
     for (const between of part ?? [null]) {
       const ids = between === null ? {} : { _id: { $gte: between.from, $lt: between.until } }
-      let rows: PersonRow[] = []
-      for await (const row of persons.find({ ...ids, ...counted(filter) }).batchSize(BATCH)) {
+      let rows: MemberRow[] = []
+      const found = persons.find<MemberRow>({ ...ids, ...counted(filter) }, { projection: MEMBER })
+      for await (const row of found.batchSize(BATCH)) {
         rows.push(row)
         if (rows.length < BATCH) continue
         yield batchOf(rows)

@@ -2,7 +2,7 @@ import type { Collection } from 'mongodb'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { AudienceSource, Audiences } from '../audiences/audiences.js'
 import type { Messages, PlanInput } from '../messages/messages.js'
-import type { People, Recipient } from '../people/people.js'
+import type { Addressee, People } from '../people/people.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import { orNull } from './check.js'
@@ -13,6 +13,8 @@ import type { CampaignRow } from './model.js'
 const BATCH = 1_000
 /** Batches that are written side by side: while the store makes one durable it takes in the next. */
 const AT_ONCE = 3
+/** Batches that are read before they are asked for. */
+const AHEAD = 2
 
 /**
  * Turns a run's audience into message rows, a thousand persons at a time: rows first, then the cursor. A crash repeats a
@@ -40,7 +42,8 @@ export function createExpander({
   pause: (campaignId: string, reason: string) => Promise<void>
 }) {
   type Run = NonNullable<Awaited<ReturnType<Messages['runs']['get']>>>
-  type Page = Awaited<ReturnType<Audiences['stream']>> & { after: string | null; recipients: Map<string, Recipient> }
+  type Persons = Awaited<ReturnType<Audiences['stream']>> & { after: string | null }
+  type Page = Persons & { recipients: Map<string, Addressee> }
 
   const sourceOf = (run: Run): AudienceSource => {
     const { source } = run.snapshot as Snapshot
@@ -49,10 +52,9 @@ export function createExpander({
   }
 
   /** The persons behind `after`, as they are now. */
-  async function read(run: Run, account: Account, after: string | null): Promise<Page> {
-    const source = sourceOf(run)
-    const page = await audiences.stream(source, account, { after, limit: BATCH, createdBefore: run.startedAt })
-    return { ...page, after, recipients: await people.recipientsOfCurrent(account.id, page.persons) }
+  async function read(run: Run, account: Account, after: string | null): Promise<Persons> {
+    const page = await audiences.stream(sourceOf(run), account, { after, limit: BATCH, createdBefore: run.startedAt })
+    return { ...page, after }
   }
 
   /** The run and its account, if the run is to be expanded now. */
@@ -115,47 +117,64 @@ export function createExpander({
     return messages.runs.checkpoint(run._id, { from: page.after, to: page.next, born, again: duplicates > 0 })
   }
 
+  /** The pages of an audience from `after` on; while one is worked with, the next ones are read. */
+  function pagesFrom(run: Run, account: Account, after: string | null): () => Promise<Page> {
+    const ahead: Promise<Page>[] = []
+    let from: Promise<{ after: string | null } | null> = Promise.resolve({ after })
+    const more = () => {
+      const persons = from.then((start) => start && read(run, account, start.after))
+      from = persons.then((read) => (read === null || read.next === null ? null : { after: read.next }))
+      const page = persons.then(async (read) => {
+        if (read === null) throw new Error('there is nothing beyond the last page')
+        return { ...read, recipients: await people.recipientsOfCurrent(account.id, read.persons) }
+      })
+      for (const each of [from, page]) each.catch(() => {}) // whoever asks for the page is told
+      ahead.push(page)
+    }
+    return () => {
+      while (ahead.length <= AHEAD) more()
+      return ahead.shift()!
+    }
+  }
+
   return {
     /**
      * Goes on until the audience is through, the run is held, `signal` says stop, or `batches` are done. While some
-     * batches are written the next one is read.
+     * batches are written the next ones are read, and whether to go on is asked.
      */
     async expand(runId: string, signal?: AbortSignal, batches = Infinity): Promise<void> {
       await messages.runs.resumed(runId)
       const under: Promise<boolean>[] = []
-      let ahead: { after: string; page: Promise<Page> } | null = null
-      /** Where to go on; undefined: where the run stands. */
-      let at: string | null | undefined
       /** Waits for all batches but `most`. @returns has nobody else moved the run on? */
       const written = async (most: number): Promise<boolean> => {
         let alone = true
         while (under.length > most) alone = (await under.shift()!) && alone
         return alone
       }
-      for (let done = 0; done < batches && signal?.aborted !== true; done++) {
-        const now = await current(runId)
-        if (now === null) break
-        const { run, account } = now
-        const after = at === undefined ? run.cursor : at
-        const page: Page = ahead?.after === after ? await ahead.page : await read(run, account, after)
-        ahead = null
-        if (page.next !== null && done + 1 < batches) ahead = { after: page.next, page: read(run, account, page.next) }
-        ahead?.page.catch(() => {}) // whoever asks for it is told
+      let now = await current(runId)
+      let pages: (() => Promise<Page>) | null = null
+      for (let done = 0; now !== null && done < batches && signal?.aborted !== true; done++) {
+        const { run, account }: { run: Run; account: Account } = now
+        pages ??= pagesFrom(run, account, run.cursor)
+        const asked = current(runId)
+        asked.catch(() => {})
+        const page = await pages()
         const plans = await plansOf(run, account, page)
         if (plans === null) break
         const writing = write(run, page, plans, under.at(-1) ?? Promise.resolve(true))
         writing.catch(() => {})
         under.push(writing)
-        at = page.next
         const alone = await written(page.next === null ? 0 : AT_ONCE - 1)
+        if (alone && page.next === null) return void log.info({ runId, campaignId: run.campaignId }, 'run expanded')
+        now = await asked
         if (!alone) {
           // Another expander is further on: its batches are done.
           await written(0)
-          at = undefined
-        } else if (page.next === null) return void log.info({ runId, campaignId: run.campaignId }, 'run expanded')
+          pages = null
+          now = await current(runId)
+        }
       }
       await written(0)
-      await ahead?.page
       // Stopped in the middle: the row must stay, so that another worker takes over.
       if (signal?.aborted === true) throw new Error('stopping')
     }

@@ -19,9 +19,9 @@ const OPTIONS = {
 const FLAGS = '[--port N] [--host ADDRESS] [--data DIR] [--pretty]'
 /**
  * Rows on their way outlive a collection or two, then are garbage. Left to itself, the heap would grow to several times of
- * what is alive before it is looked through; so it grows by two fifths.
+ * what is alive before it is looked through; so at most as much again.
  */
-const HEAP = '--heap-growing-percent=40'
+const HEAP = '--heap-growing-percent=100'
 /** A stop that hangs longer than this is ended by force. */
 const STOP_MS = 20_000
 

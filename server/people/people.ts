@@ -1,7 +1,9 @@
+import type { Document } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
+import { IN_ONE } from '../platform/mongo.js'
 import type { Identify, To } from '../../shared/person.js'
 import { createIdentify } from './identify.js'
 import { createKeys } from './keys.js'
@@ -30,6 +32,14 @@ export type Person = {
   createdAt: Date
 }
 
+/** A recipient, as far as it decides about a message. */
+export type Addressee = Pick<Recipient, 'id' | 'reach' | 'follower'>
+
+/** What decides between several recipients of one person. */
+const RIVALRY = { reach: 1, lastInteractionAt: 1, createdAt: 1 } as const
+const ADDRESSEE = { ...RIVALRY, personId: 1, follower: 1 } as const
+type AddresseeRow = Pick<RecipientRow, '_id' | keyof typeof ADDRESSEE>
+
 /**
  * People, and who they are to each account. openids and unionids are sealed at the door and found by keyed hash; ids of
  * persons who were merged stay good everywhere.
@@ -44,34 +54,43 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
   const identifying = createIdentify({ models, sealer, merger, keys, meeting, fields })
 
   async function rowsOf(ids: Iterable<string>): Promise<Map<string, RecipientRow>> {
-    const rows = await recipients.find({ _id: { $in: [...new Set(ids)] } }).toArray()
+    const rows = await recipients.find({ _id: { $in: [...new Set(ids)] } }, { batchSize: IN_ONE }).toArray()
     return new Map(rows.map((row) => [row._id, row]))
   }
 
-  const recipientsOf = async (accountId: string, personIds: string[]): Promise<Map<string, Recipient>> =>
-    recipientsAmong(accountId, await merger.roots(personIds))
+  async function recipientsOf(accountId: string, personIds: string[]): Promise<Map<string, Recipient>> {
+    const persons = await merger.roots(personIds)
+    const best = await recipientsAmong<RecipientRow>(accountId, persons.values(), {})
+    const out = new Map<string, Recipient>()
+    for (const [asked, { _id: personId }] of persons) {
+      const found = best.get(personId)
+      if (found !== undefined) out.set(asked, { ...recipientView(found), personId })
+    }
+    return out
+  }
 
-  /** Of these persons (by whatever ids), who each is to an account. */
-  async function recipientsAmong(
+  /** Of these persons, by their present ids, who each is to an account. */
+  async function recipientsAmong<Row extends Pick<RecipientRow, '_id' | 'personId' | keyof typeof RIVALRY>>(
     accountId: string,
-    persons: Map<string, Pick<PersonRow, '_id' | 'was'>>
-  ): Promise<Map<string, Recipient>> {
+    persons: Iterable<Pick<PersonRow, '_id' | 'was'>>,
+    projection: Document
+  ): Promise<Map<string, Row>> {
     const rootOf = new Map<string, string>()
-    for (const row of persons.values()) for (const id of [row._id, ...row.was]) rootOf.set(id, row._id)
+    for (const row of persons) for (const id of [row._id, ...row.was]) rootOf.set(id, row._id)
     if (rootOf.size === 0) return new Map()
-    const rows = await recipients.find({ personId: { $in: [...rootOf.keys()] }, accountId, erasedAt: null }).toArray()
-    const best = new Map<string, RecipientRow>()
+    const rows = await recipients
+      .find<Row>(
+        { personId: { $in: [...rootOf.keys()] }, accountId, erasedAt: null },
+        { projection, batchSize: IN_ONE }
+      )
+      .toArray()
+    const best = new Map<string, Row>()
     for (const row of rows) {
       const personId = rootOf.get(row.personId)!
       const rival = best.get(personId)
       if (rival === undefined || isBetter(row, rival)) best.set(personId, row)
     }
-    const out = new Map<string, Recipient>()
-    for (const [asked, row] of persons) {
-      const found = best.get(row._id)
-      if (found !== undefined) out.set(asked, { ...recipientView(found), personId: row._id })
-    }
-    return out
+    return best
   }
 
   async function personTo(to: To): Promise<PersonRow | null> {
@@ -198,12 +217,15 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
      */
     recipientsOf,
 
-    /** The same of persons that are known to be current. */
-    recipientsOfCurrent: (
+    /** The same of persons that are known to be current, and only what decides whether and how they can be written to. */
+    async recipientsOfCurrent(
       accountId: string,
       persons: Iterable<Pick<Person, 'id' | 'was'>>
-    ): Promise<Map<string, Recipient>> =>
-      recipientsAmong(accountId, new Map([...persons].map(({ id, was }) => [id, { _id: id, was }]))),
+    ): Promise<Map<string, Addressee>> {
+      const rows = Array.from(persons, ({ id, was }) => ({ _id: id, was }))
+      const best = await recipientsAmong<AddresseeRow>(accountId, rows, ADDRESSEE)
+      return new Map(Array.from(best, ([id, { _id, reach, follower }]) => [id, { id: _id, reach, follower }]))
+    },
 
     /** Every recipient of these persons, in all accounts, by the ids asked for. */
     async allRecipientsOf(personIds: string[]): Promise<Map<string, Recipient[]>> {
@@ -295,9 +317,11 @@ export const personView = (row: PersonRow): Person => ({
 const personOrNull = (row: PersonRow | null) => (row === null ? null : personView(row))
 
 /** Of two recipients of one person in one account: who can be reached; else who was heard of last. */
-function isBetter(row: RecipientRow, rival: RecipientRow): boolean {
+type Rival = Pick<RecipientRow, '_id' | keyof typeof RIVALRY>
+
+function isBetter(row: Rival, rival: Rival): boolean {
   if ((row.reach === 'ok') !== (rival.reach === 'ok')) return row.reach === 'ok'
-  const heard = (each: RecipientRow) => (each.lastInteractionAt ?? each.createdAt).getTime()
+  const heard = (each: Rival) => (each.lastInteractionAt ?? each.createdAt).getTime()
   return heard(row) > heard(rival) || (heard(row) === heard(rival) && row._id < rival._id)
 }
 

@@ -41,6 +41,12 @@ export async function connectMongo(
   return connection
 }
 
+/**
+ * For reads of rows a command names or limits: all of them in one answer. Left to itself the store gives the first 101,
+ * and every such read would be two commands.
+ */
+export const IN_ONE = 10_000
+
 /** A uri as it may be shown. */
 export function withoutPassword(uri: string): string {
   return uri.replace(/\/\/[^/@]*@/, '//***@')

@@ -134,18 +134,18 @@ export function createAnswers({
   }
 
   /** Who each event's person is to the account: the recipient the event was posted for, if it is the account's own. */
-  async function recipientsFor(accountId: string, met: Happening[]): Promise<Map<string, Recipient>> {
+  async function recipientsFor(accountId: string, met: Happening[]): Promise<Map<string, Pick<Recipient, 'id'>>> {
     const own = met.flatMap(({ event }) =>
       event.accountId === accountId && event.recipientId !== null ? [event.recipientId] : []
     )
-    const named = own.length === 0 ? new Map<string, Recipient>() : await people.byIds(own)
+    const named = own.length === 0 ? new Map<string, Pick<Recipient, 'id'>>() : await people.byIds(own)
     const rest = met.filter(({ event }) => event.recipientId === null || !named.has(event.recipientId))
     const persons = [...new Map(rest.map(({ person }) => [person.id, person])).values()]
     const found = await people.recipientsOfCurrent(accountId, persons)
     // Unknown here, or joined to somebody else since they were read.
     const lacking = persons.flatMap(({ id }) => (found.has(id) ? [] : [id]))
     for (const [id, recipient] of await people.recipientsOf(accountId, lacking)) found.set(id, recipient)
-    const out = new Map<string, Recipient>()
+    const out = new Map<string, Pick<Recipient, 'id'>>()
     for (const { event, person } of met) {
       const recipient = (event.recipientId === null ? undefined : named.get(event.recipientId)) ?? found.get(person.id)
       if (recipient !== undefined) out.set(event._id, recipient)
@@ -157,7 +157,7 @@ export function createAnswers({
   async function admit(
     campaign: EventCampaign,
     occasions: Occasion[],
-    recipients: Map<string, Recipient>
+    recipients: Map<string, Pick<Recipient, 'id'>>
   ): Promise<Occasion[]> {
     const { reentry } = campaign.trigger
     if (reentry === 'each') return occasions
