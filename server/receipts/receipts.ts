@@ -98,7 +98,8 @@ export function createReceipts({
   /** Two minutes on: exactly one message without an answer that it could be about. */
   async function byTime(receipt: ReceiptRow): Promise<string | null> {
     const from = new Date(receipt.at.getTime() - 120_000)
-    const to = new Date(receipt.at.getTime() + 5_000)
+    // what was sent after the receipt had come is not what it is about: a retry, after a systemFailed one
+    const to = new Date(Math.min(receipt.at.getTime() + 5_000, receipt.receivedAt.getTime()))
     const candidates = await messageRows
       .find({
         accountId: receipt.accountId,

@@ -87,6 +87,30 @@ t.test('a receipt', async (t) => {
     t.same(await brokenInvariants(ledger), [])
   })
 
+  t.test('that was at work when its process died is not taken for one of the next round', async (t) => {
+    const { ledger, receipts, fan, receipt } = await withReceipts(t)
+    const instant = ledger.clock.now()
+    const notAfter = new Date(instant.getTime() + 3_600_000)
+    const run = { id: 'r', campaignId: 'c', templateId: 'T', lane: 'transactional' as const, snapshot: {} }
+    await ledger.messages.runs.open({ ...run, accountId: ledger.service.id, instant, notAfter })
+    const id = await ledger.plan(fan, { accountId: ledger.service.id, runId: 'r' })
+    await ledger.settle()
+    await receipts.apply(receipt((await ledger.row(id)).msgid!, 'systemFailed'))
+    t.match(await ledger.row(id), { state: 'failed', reason: 'systemFailed' })
+    // the message was written, the receipt itself was not
+    await ledger.db.collection('receipts').updateMany({}, { $set: { todo: true, messageId: null } })
+    ledger.clock.advance(1000)
+    ledger.wechat(() => noAnswer())
+    const soon = new Date(ledger.clock.now().getTime() + 60_000)
+    await ledger.messages.retryRun('r', { states: ['failed'] }, soon)
+    await ledger.settle()
+    ledger.clock.advance(130_000)
+    await ledger.settle()
+    t.match(await ledger.row(id), { state: 'unknown', round: 1 })
+    await receipts.sweep()
+    t.match(await ledger.row(id), { state: 'unknown', msgid: null }, 'nobody knows what became of the second round')
+  })
+
   t.test('of a system failure gives the right back and lets the message go again under a new id', async (t) => {
     const { ledger, receipts, fan, receipt } = await withReceipts(t)
     await ledger.accounts.patch(ledger.service.id, { serviceWindow: { bulk: true, transactional: true } })
