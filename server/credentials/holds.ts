@@ -1,6 +1,7 @@
 import type { AnyBulkWriteOperation, Collection } from 'mongodb'
 import type { Clock } from '../platform/clock.js'
 import { groupBy } from '../platform/group.js'
+import { IN_ONE } from '../platform/mongo.js'
 import type { CredentialRow } from './model.js'
 import type { Source } from '../../shared/credential.js'
 import type { TemplateKind } from '../../shared/template.js'
@@ -74,6 +75,22 @@ function usableFrom(rows: CredentialRow[], want: Want, now: Date): Date | null {
   )
 }
 
+/** What decides between rights, and what is sent with the one that is chosen. */
+const CHOICE = {
+  recipientId: 1,
+  source: 1,
+  templateId: 1,
+  sealed: 1,
+  state: 1,
+  unlimited: 1,
+  sends: 1,
+  sendsLeft: 1,
+  holds: 1,
+  liveAt: 1,
+  notBefore: 1,
+  expiresAt: 1
+} as const
+
 /** A hold this old is asked for by the sweep. */
 const FORGOTTEN_MS = 5 * 60_000
 
@@ -89,10 +106,7 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
     const accountId = wants[0]!.accountId
     const recipientIds = [...new Set(wants.map((want) => want.recipientId))]
     const live = (await rows
-      .find(
-        { accountId, recipientId: { $in: recipientIds }, state: 'live' },
-        { projection: { history: 0, spentBy: 0 } }
-      )
+      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }, { projection: CHOICE, batchSize: IN_ONE })
       .toArray()) as CredentialRow[]
     const byRecipient = groupBy(live.sort(inOrder), (row) => row.recipientId)
     const ops: AnyBulkWriteOperation<CredentialRow>[] = []
@@ -150,42 +164,46 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
         }
       })
     }
-    if (ops.length > 0) await rows.bulkWrite(ops, { ordered: false })
-    const limited = [...new Set(chosen.filter(({ row }) => !row.unlimited).map(({ row }) => row._id))]
-    const back = new Map<string, CredentialRow>()
-    if (limited.length > 0) {
-      const read = await rows
-        .find(
-          { accountId, _id: { $in: limited } },
-          { projection: { holds: 1, sendsLeft: 1, state: 1, recipientId: 1 } }
-        )
-        .toArray()
-      for (const row of read) back.set(row._id, row as CredentialRow)
-    }
+    const { matchedCount } =
+      ops.length > 0 ? await rows.bulkWrite(ops, { ordered: false }) : { matchedCount: 0 as number }
+    const limited = chosen.filter(({ row }) => !row.unlimited)
+    // A write for each hold, and every one of them met its right as it was read: who won is known without another look.
+    const allWon = matchedCount === ops.length && ops.length === limited.length
+    const holding = allWon ? new Set(limited) : await holdersAmong(accountId, limited)
     const greedy = await overstepping(
-      chosen.filter(({ want, row }) => want.leave > 0 && back.get(row._id)?.holds.includes(holdName(want.m, want.n))),
+      limited.filter((each) => each.want.leave > 0 && holding.has(each)),
       now
     )
-    for (const { want, row } of chosen) {
-      const name = holdName(want.m, want.n)
+    for (const each of chosen) {
+      const { want, row } = each
       if (greedy.has(want.m)) {
         answers.set(want.m, 'none')
         continue
       }
-      const won = row.unlimited || (back.get(row._id)?.holds.includes(name) ?? false)
-      if (!won) {
+      if (!row.unlimited && !holding.has(each)) {
         answers.set(want.m, 'busy')
         continue
       }
       answers.set(want.m, {
         credentialId: row._id,
-        h: name,
+        h: holdName(want.m, want.n),
         source: row.source,
         sealed: row.sealed,
         liveAt: row.liveAt
       })
     }
     return answers
+  }
+
+  /** Of those who tried, by the rows as they are now, whose name is on the right. */
+  async function holdersAmong(accountId: string, tried: { want: Want; row: CredentialRow }[]) {
+    const ids = [...new Set(tried.map(({ row }) => row._id))]
+    if (ids.length === 0) return new Set<(typeof tried)[number]>()
+    const found = await rows
+      .find({ accountId, _id: { $in: ids } }, { projection: { holds: 1 }, batchSize: IN_ONE })
+      .toArray()
+    const holds = new Map(found.map((row) => [row._id, row.holds]))
+    return new Set(tried.filter(({ want, row }) => holds.get(row._id)?.includes(holdName(want.m, want.n))))
   }
 
   /** The reserve is counted after the hold: two at once may both step back, none oversteps. @returns who stepped back */
@@ -195,10 +213,7 @@ export function createHolds({ rows, clock }: { rows: Collection<CredentialRow>; 
     const recipientIds = [...new Set(held.map(({ want }) => want.recipientId))]
     const { accountId } = held[0]!.want
     const live = (await rows
-      .find(
-        { accountId, recipientId: { $in: recipientIds }, state: 'live' },
-        { projection: { history: 0, spentBy: 0 } }
-      )
+      .find({ accountId, recipientId: { $in: recipientIds }, state: 'live' }, { projection: CHOICE, batchSize: IN_ONE })
       .toArray()) as CredentialRow[]
     const ops = []
     for (const { want, row } of held) {

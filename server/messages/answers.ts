@@ -28,34 +28,39 @@ export type AnswersParts = {
 const BATCH = 1000
 const AGAIN_MS = 500
 
+/** M10 and M11 as one command; what an operator had called failed meanwhile takes another. Asking again changes nothing. */
+export async function storeOutcomes(
+  rows: Collection<MessageRow>,
+  accountId: string,
+  batch: { outcome: Outcome }[]
+): Promise<void> {
+  const answer = await rows.bulkWrite(
+    batch.map(({ outcome }) => ({ updateOne: { filter: { accountId, ...outcome.filter }, update: outcome.update } })),
+    { ordered: false }
+  )
+  if (answer.matchedCount === batch.length) return
+  // evidence beats opinion: an operator had called it failed
+  const facts = batch.filter(({ outcome }) => outcome.overrule !== null)
+  if (facts.length === 0) return
+  await rows.bulkWrite(
+    facts.map(({ outcome }) => ({
+      updateOne: { filter: { accountId, ...outcome.overrule! }, update: outcome.update }
+    })),
+    { ordered: false }
+  )
+}
+
 /** Answers of one account on their way into the store (M10, M11): kept here until it has taken them. */
 export function createAnswers({ accountId, rows, pace, log, done, numbered, effect }: AnswersParts) {
   const waiting: Answer[] = []
   let flushing: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
 
-  async function store(batch: Answer[]): Promise<void> {
-    const answer = await rows.bulkWrite(
-      batch.map(({ outcome }) => ({ updateOne: { filter: { accountId, ...outcome.filter }, update: outcome.update } })),
-      { ordered: false }
-    )
-    if (answer.matchedCount === batch.length) return
-    // evidence beats opinion: an operator had called it failed
-    const facts = batch.filter(({ outcome }) => outcome.overrule !== null)
-    if (facts.length === 0) return
-    await rows.bulkWrite(
-      facts.map(({ outcome }) => ({
-        updateOne: { filter: { accountId, ...outcome.overrule! }, update: outcome.update }
-      })),
-      { ordered: false }
-    )
-  }
-
   async function storeAll(): Promise<void> {
     while (waiting.length > 0) {
       const batch = waiting.slice(0, BATCH)
       try {
-        await store(batch)
+        await storeOutcomes(rows, accountId, batch)
       } catch (error) {
         log.warn({ err: error, accountId, answers: waiting.length }, 'the store did not take the answers; trying again')
         await pace.sleep(AGAIN_MS)

@@ -28,7 +28,12 @@ export type Slots = {
   blockedUntil: Date | null
   /** The day's quota of this lane is used up. */
   exhausted: boolean
+  /** The day they were taken of. */
+  day: number
 }
+
+/** Slots of a day that nothing was sent in. */
+export type Unused = { day: number; slots: number }
 
 /** Spacing margin: firings may be 30 ms off and the sliding second still holds. */
 const DELTA = 0.03
@@ -88,7 +93,7 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
   return {
     /**
      * Asks for up to `k` slots of this account's interface, none within `leadMs` from now. `perSecond` and `perDay` are
-     * WeChat's limits.
+     * WeChat's limits; `unused` goes back to the quota of its day. Who repeats the call after a failure must leave it out.
      */
     async reserve(
       accountId: string,
@@ -96,7 +101,8 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
       lane: Lane,
       k: number,
       limits: { perSecond: number; perDay: number },
-      leadMs = 0
+      leadMs = 0,
+      unused: Unused | null = null
     ): Promise<Slots> {
       const everyMs = everyMsOf(limits.perSecond)
       const quota = quotaOf(limits.perDay, lane)
@@ -124,7 +130,17 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
           },
           {
             $set: {
-              used: { $cond: [{ $gt: ['$today', { $ifNull: ['$day', 0] }] }, 0, { $ifNull: ['$used', 0] }] },
+              used: {
+                $cond: [
+                  { $gt: ['$today', { $ifNull: ['$day', 0] }] },
+                  0,
+                  unused === null
+                    ? { $ifNull: ['$used', 0] }
+                    : {
+                        $max: [0, { $subtract: ['$used', { $cond: [{ $eq: ['$day', unused.day] }, unused.slots, 0] }] }]
+                      }
+                ]
+              },
               day: { $max: ['$today', { $ifNull: ['$day', 0] }] }
             }
           },
@@ -158,7 +174,8 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
         everyMs,
         stopped: new Set(row.stopped),
         blockedUntil: row.blockedUntil ?? null,
-        exhausted: row.g === 0 && row.used >= quota
+        exhausted: row.g === 0 && row.used >= quota,
+        day: row.day
       }
     },
 

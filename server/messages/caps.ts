@@ -2,7 +2,7 @@ import type { Collection } from 'mongodb'
 import { DAY_MS } from '../../shared/limits.js'
 import type { Account } from '../accounts/accounts.js'
 import { parseHold } from '../credentials/letting.js'
-import { duplicatesIn } from '../platform/mongo.js'
+import { duplicatesIn, IN_ONE } from '../platform/mongo.js'
 import { dayOf } from '../platform/shanghai.js'
 import type { CapRow, MessageRow } from './model.js'
 
@@ -59,13 +59,16 @@ export function isGarbage(
  * stops are turned away when it is full.
  */
 export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messages: Collection<MessageRow> }) {
+  const read = async (keys: string[]): Promise<Map<string, CapRow>> =>
+    new Map((await caps.find({ _id: { $in: keys } }, { batchSize: IN_ONE }).toArray()).map((row) => [row._id, row]))
+
   async function tryAll(
     wants: CapWant[],
     names: Map<CapWant, string>,
     now: Date
   ): Promise<Map<CapWant, CapRow | undefined>> {
     const keys = [...new Set(wants.map((want) => want.key))]
-    const have = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
+    const have = await read(keys)
     const removeAt = new Date(now.getTime() + 3 * DAY_MS)
     const ops: any[] = []
     for (const want of wants) {
@@ -91,8 +94,12 @@ export function createCaps({ caps, messages }: { caps: Collection<CapRow>; messa
     }
     if (ops.length === 0) return new Map(wants.map((want) => [want, have.get(want.key)]))
     // two first upserts of a day collide on a real server; that is not "capped": the read tells
-    await caps.bulkWrite(ops, { ordered: false }).catch(duplicatesIn)
-    const back = new Map((await caps.find({ _id: { $in: keys } }).toArray()).map((row) => [row._id, row]))
+    const done = await caps.bulkWrite(ops, { ordered: false }).catch(duplicatesIn)
+    // every write found its place: what they made of the lists is known without reading them
+    if (!Array.isArray(done) && done.matchedCount + done.upsertedCount === wants.length) {
+      return new Map(wants.map((want) => [want, { _id: want.key, d: [names.get(want)!], removeAt }]))
+    }
+    const back = await read(keys)
     return new Map(wants.map((want) => [want, back.get(want.key)]))
   }
 

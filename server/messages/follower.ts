@@ -2,7 +2,7 @@ import type { AnyBulkWriteOperation, Collection, Filter } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { groupBy } from '../platform/group.js'
-import { isDuplicateKey } from '../platform/mongo.js'
+import { IN_ONE, isDuplicateKey } from '../platform/mongo.js'
 import { DAY_MS } from '../../shared/limits.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { Heard } from '../breakers/breakers.js'
@@ -63,7 +63,7 @@ export type FollowerParts = {
   tell?: ((accountId: string, minute: Date, entries: Entry[]) => Promise<void>) | undefined
 }
 
-const BATCH = 500
+const BATCH = 1_000
 /** What the follower looks at: no values or links. */
 const LEAN = {
   accountId: 1,
@@ -149,7 +149,7 @@ export function createFollower(parts: FollowerParts) {
   const tallies = parts.db.collection('tallies') as unknown as Collection<TallyRow>
 
   const lean = (filter: Filter<MessageRow>, limit = 0): Promise<Lean[]> =>
-    rows.find(filter, { projection: LEAN }).limit(limit).toArray() as unknown as Promise<Lean[]>
+    rows.find(filter, { projection: LEAN, batchSize: IN_ONE }).limit(limit).toArray() as unknown as Promise<Lean[]>
 
   /**
    * F3: lets holds go, plans fallbacks, gives caps back; all by name, so twice is once.
@@ -246,6 +246,7 @@ export function createFollower(parts: FollowerParts) {
     entries: Entry[],
     gone: Map<string, { h: string; seq: number }>
   ): Promise<void> {
+    if (entries.length === 0) return
     const ops: AnyBulkWriteOperation<MessageRow>[] = []
     const rest: Entry[] = []
     for (const entry of entries) {
@@ -264,16 +265,19 @@ export function createFollower(parts: FollowerParts) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq, tally: { $lt: N } }
       ops.push({ updateMany: { filter, update: { $set: { ...told(alike[0]!, N), todo: false } } } })
     }
+    const { matchedCount } = await rows.bulkWrite(ops, { ordered: true })
+    if (matchedCount === entries.length) return
+    const late: AnyBulkWriteOperation<MessageRow>[] = []
     // those that moved meanwhile, and what a broken batch had left over
     for (const alike of groupBy(entries, alikeOf).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, tally: { $lt: N } }
-      ops.push({ updateMany: { filter, update: { $set: told(alike[0]!, N) } } })
+      late.push({ updateMany: { filter, update: { $set: told(alike[0]!, N) } } })
     }
     for (const alike of groupBy(entries, (entry) => entry.seq).values()) {
       const filter = { accountId, _id: { $in: alike.map(({ id }) => id) }, seq: alike[0]!.seq, todo: true }
-      ops.push({ updateMany: { filter, update: { $set: { todo: false } } } })
+      late.push({ updateMany: { filter, update: { $set: { todo: false } } } })
     }
-    if (ops.length > 0) await rows.bulkWrite(ops, { ordered: true })
+    await rows.bulkWrite(late, { ordered: true })
   }
 
   /** F3–F6. `read`: the rows as just read for this batch; a batch found written down reads them anew. */
@@ -296,34 +300,49 @@ export function createFollower(parts: FollowerParts) {
     )
   }
 
+  /** One batch of an account. @returns how many rows it took up; 0: nothing was left to do */
+  async function step(accountId: string): Promise<number> {
+    let tally = await tallies.findOne({ _id: accountId })
+    if (tally === null) {
+      await tallies.insertOne({ _id: accountId, N: 0, batch: null, minute: null }).catch((error) => {
+        if (!isDuplicateKey(error)) throw error
+      })
+      tally = (await tallies.findOne({ _id: accountId }))!
+    }
+    if (tally.batch !== null) {
+      await apply(tally, null)
+      return tally.batch.length + (tally.births?.length ?? 0)
+    }
+    const [found, births] = await Promise.all([lean({ accountId, todo: true }, BATCH), runs.births.of(accountId)])
+    const taken = found.length + births.length
+    if (taken === 0) return 0
+    const now = clock.now()
+    const minute = new Date(Math.floor(now.getTime() / 60_000) * 60_000)
+    const batch = found.map(entryOf)
+    const claimed = await tallies.updateOne(
+      { _id: accountId, N: tally.N, batch: null },
+      { $set: { N: tally.N + 1, batch, births, minute } }
+    )
+    if (claimed.matchedCount === 0) return taken // somebody else's turn: look again
+    await apply({ _id: accountId, N: tally.N + 1, batch, births, minute }, found)
+    return taken
+  }
+
+  /** Batch after batch while they hold `enough` rows; then ends the runs that are through. @returns how many rows there were */
+  async function follow(accountId: string, enough: number, signal?: AbortSignal): Promise<number> {
+    let total = 0
+    for (;;) {
+      if (signal?.aborted === true) return total
+      const n = await step(accountId)
+      total += n
+      if (n < enough) break
+    }
+    await runs.finishOf(accountId, rows)
+    return total
+  }
+
   return {
-    /** One batch of an account. @returns how many rows it took up; 0: nothing was left to do */
-    async step(accountId: string): Promise<number> {
-      let tally = await tallies.findOne({ _id: accountId })
-      if (tally === null) {
-        await tallies.insertOne({ _id: accountId, N: 0, batch: null, minute: null }).catch((error) => {
-          if (!isDuplicateKey(error)) throw error
-        })
-        tally = (await tallies.findOne({ _id: accountId }))!
-      }
-      if (tally.batch !== null) {
-        await apply(tally, null)
-        return tally.batch.length + (tally.births?.length ?? 0)
-      }
-      const [found, births] = await Promise.all([lean({ accountId, todo: true }, BATCH), runs.births.of(accountId)])
-      const taken = found.length + births.length
-      if (taken === 0) return 0
-      const now = clock.now()
-      const minute = new Date(Math.floor(now.getTime() / 60_000) * 60_000)
-      const batch = found.map(entryOf)
-      const claimed = await tallies.updateOne(
-        { _id: accountId, N: tally.N, batch: null },
-        { $set: { N: tally.N + 1, batch, births, minute } }
-      )
-      if (claimed.matchedCount === 0) return taken // somebody else's turn: look again
-      await apply({ _id: accountId, N: tally.N + 1, batch, births, minute }, found)
-      return taken
-    },
+    step,
 
     /** The account's messages by class (`open`, or a final state with its reason), of all runs and direct ones together. */
     async totals(accountId: string): Promise<Record<string, number>> {
@@ -331,17 +350,10 @@ export function createFollower(parts: FollowerParts) {
     },
 
     /** Until nothing is left; then ends the runs that are through. */
-    async drain(accountId: string, signal?: AbortSignal): Promise<number> {
-      let total = 0
-      for (;;) {
-        if (signal?.aborted === true) return total
-        const n = await this.step(accountId)
-        total += n
-        if (n === 0) break
-      }
-      await runs.finishOf(accountId, rows)
-      return total
-    }
+    drain: (accountId: string, signal?: AbortSignal): Promise<number> => follow(accountId, 1, signal),
+
+    /** What has come together; what comes meanwhile waits for the next time, rather than be taken up crumb by crumb. */
+    follow: (accountId: string, signal?: AbortSignal): Promise<number> => follow(accountId, BATCH, signal)
   }
 }
 export type Follower = ReturnType<typeof createFollower>

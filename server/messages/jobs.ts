@@ -19,7 +19,7 @@ export async function messageJobs({
   const pump = `messages.pump ${randomToken(6)}`
   jobs.define(pump, ({ signal, touch }) => messages.pumps.run(signal, touch))
   jobs.define('messages.follow', async ({ signal }) => {
-    for (const account of await accounts.list()) await messages.follower.drain(account.id, signal)
+    for (const account of await accounts.list()) await messages.follower.follow(account.id, signal)
   })
   jobs.define('messages.sweep', async () => {
     await messages.sweep()

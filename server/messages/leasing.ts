@@ -1,8 +1,10 @@
 import type { Collection } from 'mongodb'
 import type { Account } from '../accounts/accounts.js'
 import type { Holds } from '../credentials/holds.js'
+import { IN_ONE } from '../platform/mongo.js'
 import type { Letting } from '../credentials/letting.js'
 import type { MessageRow } from './model.js'
+import type { Ready } from './ready.js'
 import { lettingOf } from './release.js'
 import type { Lane } from '../../shared/message.js'
 import type { Runs } from './runs.js'
@@ -10,6 +12,13 @@ import type { Runs } from './runs.js'
 /** How long a lease runs, and how much of it a request may still be started in (lease − HTTP timeout − 5 s). */
 export const LEASE_MS = 30_000
 export const FIRE_WITHIN_MS = 15_000
+
+/**
+ * The fire check, the last thing before the socket: may a request still start under a lease asked for at `leasedAt`? Both
+ * clocks must allow it, so that neither a stall nor a clock that was set lets one outlive its lease. Pure.
+ */
+export const mayFire = (leasedAt: Ready['leasedAt'], now: Ready['leasedAt']): boolean =>
+  Math.max(now.monotonic - leasedAt.monotonic, now.wall - leasedAt.wall) <= FIRE_WITHIN_MS
 
 /** Nothing of a paused account is due sooner than a lease or a delay of 30 s ends. */
 const REST_MS = 10_000
@@ -43,7 +52,7 @@ export function createLeasing({ rows, runs, holds }: LeasingParts) {
             state: { $in: ['planned', 'held', 'sending'] },
             ...(offline.length > 0 ? { $or: offline } : {})
           },
-          { projection: { state: 1, recipientId: 1 } }
+          { projection: { state: 1, recipientId: 1 }, batchSize: IN_ONE }
         )
         .sort({ due: 1 })
         .limit(limit - found.length + Math.min(busy.size, 100))
@@ -80,7 +89,7 @@ export function createLeasing({ rows, runs, holds }: LeasingParts) {
         { $set: { lease: t, due: until, 'hold.doubt': true }, $inc: { n: 1 } }
       )
     }
-    return rows.find({ accountId, _id: { $in: ids.map((row) => row._id) }, lease: t }).toArray()
+    return rows.find({ accountId, _id: { $in: ids.map((row) => row._id) }, lease: t }, { batchSize: IN_ONE }).toArray()
   }
 
   /** M3: reservations of an earlier turn that were never let go. */

@@ -12,16 +12,18 @@ import { isTokenErrcode } from '../wechat/errcodes.js'
 import type { Lane } from '../../shared/message.js'
 import type { TemplateKind } from '../../shared/template.js'
 import { createAnswers, type Numbered } from './answers.js'
-import { nextReset, type Budget } from './budget.js'
+import { nextReset, type Budget, type Slots, type Unused } from './budget.js'
 import { handBackOf, markSending, withoutStopped } from './marking.js'
 import { isPunished, type Guards } from './guarding.js'
-import { FIRE_WITHIN_MS, LANES } from './leasing.js'
+import { LANES, mayFire } from './leasing.js'
 import type { Prepare } from './prepare.js'
-import type { Ready } from './ready.js'
+import { askedOf, requestOf, type Ready } from './ready.js'
 import type { MessageRow } from './model.js'
 import { outcomeOf } from './outcome.js'
 import { settle, type Effect } from './settle.js'
 import type { Pace } from './pace.js'
+import { flushMsOf, intakeOf, nextBatch, slotsWanted } from './rhythm.js'
+import { LATE_MS, volley } from './volley.js'
 
 export type PumpParts = {
   rows: Collection<MessageRow>
@@ -45,19 +47,12 @@ export type PumpParts = {
   effect: (account: Account, item: Ready, effect: Effect) => Promise<void>
 }
 
-/** A slot this much too late is lost and asked for anew: the limit's spacing margin is 30 ms. */
-const LATE_MS = 25
 /** The next block is asked for this long before the last one ends, and as much sooner as marking takes. */
 const EARLY_MS = 30
 const LEAD_MAX_MS = 250
-const BLOCK_MS = 100
-const BATCH = 500
-const LEASE_BUDGET_S = 3
-const FLUSH_MS = 50
-const SLOW_FLUSH_MS = 200
 const LOOK_AGAIN_MS = 25
 /** With its hands full of bulk, a pump looks for transactional messages this often; those another process planned wake nobody here. */
-const LOOK_URGENT_MS = 200
+const LOOK_URGENT_MS = 400
 const URGENT_BATCH = 50
 /** After the store or the token centre failed. */
 const TROUBLE_MS = 500
@@ -78,6 +73,11 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
   let pending = 0
   let stopping = false
   let wakeUp: (() => void) | null = null
+  /** Who waits for room. */
+  const freed: (() => void)[] = []
+  /** How long an answer takes lately. */
+  let latencyMs = 0
+  const unused = new Map<TemplateKind, Unused>()
   /** How long it lately took from having slots to having marked their rows, beyond what a slot may be late. */
   let leadMs = 0
   /** There is something new: look at once. */
@@ -121,8 +121,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     for (const item of items) release(item)
   }
 
-  const tooOld = (item: Ready) =>
-    Math.max(pace.monotonic() - item.leasedAt.monotonic, clock.now().getTime() - item.leasedAt.wall) > FIRE_WITHIN_MS
+  const tooOld = (item: Ready) => !mayFire(item.leasedAt, { monotonic: pace.monotonic(), wall: clock.now().getTime() })
 
   function burst(now: number): boolean {
     while (recent.length > 0 && recent[0]!.at < now - BURST.windowMs) recent.shift()
@@ -138,16 +137,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     try {
       result = await parts.senders.send(
         targetOf(account),
-        {
-          channel: row.channel,
-          openId: item.openId,
-          templateId: row.templateId,
-          data: row.data,
-          ...parts.lead(row, account.mode),
-          formId: row.channel === 'legacy' ? (item.value ?? undefined) : undefined,
-          emphasis: row.emphasis ?? undefined,
-          clientMsgId: row.channel === 'service' ? `${row._id}.${row.round}` : undefined
-        },
+        { ...requestOf(item), ...parts.lead(row, account.mode) },
         token.token
       )
     } catch (error) {
@@ -156,22 +146,19 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       result = { kind: 'noAnswer', reason: 'internal', ms: 0 }
     } finally {
       inFlight -= 1
+      for (const go of freed.splice(0)) go()
     }
+    latencyMs += (result.ms - latencyMs) / 20
     if (result.kind === 'answer' && !isTokenErrcode(result.errcode)) parts.tokens.worked(targetOf(account), token.gen)
     const now = pace.monotonic()
     if (row.channel === 'subscribe' && result.kind === 'answer')
       recent.push({ at: now, refused: result.errcode === 43101 })
     const verdict = settle(
-      {
-        channel: row.channel,
-        source: item.hold.source,
-        doubt: item.doubt,
-        minus1: item.hold.minus1 === true,
-        exclusive: account.exclusive,
-        attempt: row.attempt,
-        liveForMs: item.liveForMs,
-        burst: row.channel === 'subscribe' && (burst(now) || parts.guards.isSuspect(accountId, row.templateId))
-      },
+      askedOf(
+        item,
+        account.exclusive,
+        row.channel === 'subscribe' && (burst(now) || parts.guards.isSuspect(accountId, row.templateId))
+      ),
       result,
       parts.random()
     )
@@ -186,23 +173,27 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     }
     const msgid = msgidOf(result)
     const outcome = outcomeOf(item, verdict, { now: clock.now(), line, msgid, reset: nextReset(clock.now()) })
-    answers.add(
-      { item, outcome, effects: verdict.effects, msgid },
-      account.limits.perSecond <= 100 ? SLOW_FLUSH_MS : FLUSH_MS
-    )
+    answers.add({ item, outcome, effects: verdict.effects, msgid }, flushMsOf(account.limits))
     if (verdict.effects.some((effect) => effect.kind === 'refreshToken'))
       parts.tokens.refused(targetOf(account), token.gen).catch(() => {})
     wakeUp?.()
   }
 
+  const whenFreed = (ms: number) => Promise.race([new Promise<void>((resolve) => freed.push(resolve)), pace.sleep(ms)])
+
+  /** Slots nothing was sent in go back to the day's quota with the next block. */
+  function lose(channel: TemplateKind, { day }: Slots, slots: number): void {
+    const before = unused.get(channel)
+    if (slots > 0) unused.set(channel, { day, slots: slots + (before?.day === day ? before.slots : 0) })
+  }
+
   /** Fires one block of slots of one channel. @returns how long until the next block should be asked for, ms */
   async function block(account: Account, channel: TemplateKind): Promise<number> {
     const queue = queues.get(channel)!
-    const room = account.limits.inFlight - inFlight
-    if (room <= 0) return 5
+    const k = slotsWanted(account.limits, { queued: queue.length, inFlight, pending, latencyMs })
+    if (k === 0) return 5
     queue.sort((a, b) => Number(a.row.lane === 'bulk') - Number(b.row.lane === 'bulk'))
     const lane = queue[0]!.row.lane
-    const k = Math.min(queue.length, room, Math.max(1, Math.ceil((account.limits.perSecond * BLOCK_MS) / 1000)))
     let token: AccessToken
     try {
       token = await parts.tokens.current(targetOf(account))
@@ -212,7 +203,9 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       return 2000
     }
     const limits = { perSecond: account.limits.perSecond, perDay: account.limits.perDay[channel] }
-    const slots = await parts.budget.reserve(account.id, channel, lane, k, limits, leadMs)
+    const back = unused.get(channel) ?? null
+    unused.delete(channel)
+    const slots = await parts.budget.reserve(account.id, channel, lane, k, limits, leadMs, back)
     const reservedAt = pace.monotonic()
     if (slots.stopped.size > 0) {
       const gone = queue.filter(
@@ -224,6 +217,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           queue.filter((item) => !gone.includes(item))
         )
         // not at once: who stopped them may not have written the campaign's own state yet
+        lose(channel, slots, slots.granted)
         await handBack(gone, new Date(clock.now().getTime() + 1000))
         return 0
       }
@@ -260,33 +254,26 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
     }
     const late = Math.min(LEAD_MAX_MS, Math.max(0, pace.monotonic() - reservedAt - LATE_MS))
     leadMs = Math.round(Math.max(late, leadMs * 0.9 - 1, 0))
-    let slot = 0
-    let index = 0
-    // One loop a block: whoever's moment has come fires, never early. A slot that is lost costs the last of the block its
-    // turn, not the first: with a slow store the first slots are lost again and again, and in front is who is urgent.
-    const run = async () => {
-      while (index < marked.length && slot < slots.granted && !stopping) {
-        const left = slots.firstAt + slot * slots.everyMs - pace.monotonic()
-        if (left > 0) {
-          await pace.sleep(left)
-          continue
-        }
-        slot += 1
-        if (-left > LATE_MS) continue
-        const item = marked[index]!
-        index += 1
-        if (tooOld(item)) await handBack([item])
-        else void fire(account, item, token)
-      }
-      queues.get(channel)!.unshift(...marked.slice(index))
+    let open = marked.length
+    let fired = 0
+    pending += open
+    const go = async (item: Ready) => {
+      open -= 1
+      pending -= 1
+      if (tooOld(item)) return handBack([item])
+      fired += 1
+      void fire(account, item, token)
     }
-    const firing = run()
+    const room = () => inFlight < account.limits.inFlight
+    const rest = { pace, room, over: () => stopping, freed: whenFreed }
+    const firing = volley(marked, slots, rest, go)
+      .then((left) => void queues.get(channel)!.unshift(...left))
       .catch((error: unknown) => log.warn({ err: error, accountId }, 'a block broke off; its rows are looked at again'))
       .finally(() => {
-        pending -= marked.length
+        pending -= open
+        lose(channel, slots, slots.granted - fired)
         blocks.delete(firing)
       })
-    pending += marked.length
     blocks.add(firing)
     await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - EARLY_MS - leadMs)
     return 0
@@ -337,17 +324,20 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       let lookAgainAt = 0
       let urgentAt = 0
       let filling: Promise<void> | null = null
+      /** How many to take up next; null: nothing was in hand, they are the first. */
+      let batch: number | null = null
       while (!stopping) {
         const account = await parts.accounts.get(accountId)
-        const limit = Math.min(BATCH, Math.max(10, Math.ceil(account.limits.perSecond * LEASE_BUDGET_S)))
-        const low = waiting() <= limit / 2
-        const room = low ? limit - waiting() : urgentRoom()
+        const intake = intakeOf(account.limits, waiting(), batch)
+        const low = intake > 0
+        const room = low ? intake : urgentRoom()
         if (filling === null && room > 0 && (roused || pace.monotonic() >= (low ? lookAgainAt : urgentAt))) {
           roused = false
           urgentAt = pace.monotonic() + LOOK_URGENT_MS
           filling = refill(account, room, low ? LANES : ['transactional'])
             .then((got) => {
               taken += got
+              if (low) batch = nextBatch(room)
               if (got === 0 && low) lookAgainAt = pace.monotonic() + LOOK_AGAIN_MS
             })
             .catch((error: unknown) => {
@@ -384,6 +374,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
           if (inFlight === 0) await answers.flush()
           continue
         }
+        batch = null
         if (pace.monotonic() < lookAgainAt && !roused) return taken
       }
       // told to stop: what was being leased or marked at that moment goes back too

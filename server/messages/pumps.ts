@@ -21,6 +21,8 @@ export function createPumps({
   const again = new Set<string>()
   let running = false
   let rouse: (() => void) | null = null
+  let looking: Promise<void> | null = null
+  let keep: () => Promise<void> = async () => {}
 
   function start(accountId: string): Promise<number> {
     const at = working.get(accountId)
@@ -44,26 +46,40 @@ export function createPumps({
     return done
   }
 
-  return {
-    /** Sends for all accounts until `signal`; then drains: nothing stays half done. `touch` keeps the job's lock. */
-    async run(signal: AbortSignal, touch: () => Promise<void>): Promise<void> {
-      running = true
-      let touched = pace.monotonic()
-      signal.addEventListener('abort', () => rouse?.(), { once: true })
-      while (!signal.aborted) {
-        try {
-          for (const account of await accounts.list()) if (!working.has(account.id)) void start(account.id)
-          if (pace.monotonic() - touched > 5000) {
-            await touch()
-            touched = pace.monotonic()
-          }
-        } catch (error) {
-          log.warn({ err: error }, 'the pumps could not look for work')
+  async function look(signal: AbortSignal): Promise<void> {
+    let touched = pace.monotonic()
+    signal.addEventListener('abort', () => rouse?.(), { once: true })
+    while (!signal.aborted) {
+      try {
+        for (const account of await accounts.list()) if (!working.has(account.id)) void start(account.id)
+        if (pace.monotonic() - touched > 5000) {
+          await keep()
+          touched = pace.monotonic()
         }
-        await Promise.race([pace.sleep(LOOK_EVERY_MS), new Promise<void>((resolve) => (rouse = resolve))])
+      } catch (error) {
+        log.warn({ err: error }, 'the pumps could not look for work')
       }
-      running = false
-      await this.stop()
+      await Promise.race([pace.sleep(LOOK_EVERY_MS), new Promise<void>((resolve) => (rouse = resolve))])
+    }
+    await stop()
+  }
+
+  async function stop(): Promise<void> {
+    running = false
+    const all = [...working.values()]
+    await Promise.all(all.map(({ pump }) => pump.stop()))
+    await Promise.all(all.map(({ done }) => done))
+  }
+
+  return {
+    /**
+     * Sends for all accounts until `signal`; then drains: nothing stays half done. `touch` keeps the job's lock. Begun again
+     * while it runs (a process that stalled lost its lock and was given the job once more), it goes on as one.
+     */
+    run(signal: AbortSignal, touch: () => Promise<void>): Promise<void> {
+      keep = touch
+      running = !signal.aborted
+      return (looking ??= look(signal).finally(() => (looking = null)))
     },
 
     /** New work for this account: looked at now, not at the next beat. Does nothing where no pumps run. */
@@ -76,12 +92,7 @@ export function createPumps({
 
     inFlight: () => [...working.values()].reduce((n, { pump }) => n + pump.inFlight(), 0),
 
-    async stop(): Promise<void> {
-      running = false
-      const all = [...working.values()]
-      await Promise.all(all.map(({ pump }) => pump.stop()))
-      await Promise.all(all.map(({ done }) => done))
-    }
+    stop
   }
 }
 export type Pumps = ReturnType<typeof createPumps>

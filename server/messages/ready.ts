@@ -1,4 +1,6 @@
+import type { SendInput } from '../senders/sender.js'
 import type { MessageRow, RowHold } from './model.js'
+import type { Asked } from './settle.js'
 
 /** A leased row with everything it needs in hand: only its slot is missing. */
 export type Ready = {
@@ -17,3 +19,29 @@ export type Ready = {
   marked: boolean
   doubt: boolean
 }
+
+/**
+ * What is asked of WeChat: for the same row, hold and round always the same, so that an attempt in doubt is asked again and
+ * not anew. Where a tap leads is added by who knows the links. Pure.
+ */
+export const requestOf = ({ row, openId, value }: Ready): SendInput => ({
+  channel: row.channel,
+  openId,
+  templateId: row.templateId,
+  data: row.data,
+  formId: row.channel === 'legacy' ? (value ?? undefined) : undefined,
+  emphasis: row.emphasis ?? undefined,
+  clientMsgId: row.channel === 'service' ? `${row._id}.${row.round}` : undefined
+})
+
+/** What the meaning of the answer depends on. Pure. */
+export const askedOf = ({ row, hold, doubt, liveForMs }: Ready, exclusive: boolean, burst: boolean): Asked => ({
+  channel: row.channel,
+  source: hold.source,
+  doubt,
+  minus1: hold.minus1 === true,
+  exclusive,
+  attempt: row.attempt,
+  liveForMs,
+  burst
+})

@@ -254,6 +254,23 @@ t.test('slots asked for with a lead begin after it, and behind those that were g
   t.ok(next.firstAt >= first.firstAt + 2 * first.everyMs - known, 'a shorter lead overtakes nobody')
 })
 
+t.test('slots nothing was sent in go back to the quota of their own day', async (t) => {
+  const { db } = await buildLedger(t)
+  const budget = createBudget({ db, pace: realPace })
+  const limits = { perSecond: 10, perDay: 1_000 }
+  const used = async () => (await budget.leftOf('back', 'service', limits.perDay, new Date())).used
+  const first = await budget.reserve('back', 'service', 'bulk', 10, limits, 0, { day: 1, slots: 5 })
+  t.equal(await used(), 10, 'nothing was used before')
+  await budget.reserve('back', 'service', 'bulk', 1, limits, 0, { day: first.day, slots: 4 })
+  t.equal(await used(), 7)
+  await budget.reserve('back', 'service', 'bulk', 1, limits, 0, { day: first.day - 1, slots: 4 })
+  t.equal(await used(), 8, "yesterday's are nothing to today")
+  const last = await budget.reserve('back', 'service', 'bulk', 1, limits, 0, { day: first.day, slots: 100 })
+  t.equal(await used(), 1, 'never more than there were')
+  // the store's time is known within what its first answer took
+  t.ok(last.firstAt > first.firstAt + 12 * first.everyMs - 500, 'a moment that is gone stays gone')
+})
+
 t.test('of a day the last of the quota is for transactional messages, whoever asks first', async (t) => {
   const { db } = await buildLedger(t)
   const asked = fc.array(
