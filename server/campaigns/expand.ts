@@ -12,7 +12,7 @@ import type { CampaignRow } from './model.js'
 /** Persons judged at a time (docs/ledger.md H). */
 const BATCH = 1_000
 /** Batches that are written side by side: while the store makes one durable it takes in the next. */
-const AT_ONCE = 3
+const AT_ONCE = 2
 /** Batches that are read before they are asked for. */
 const AHEAD = 2
 

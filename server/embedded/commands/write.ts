@@ -19,9 +19,10 @@ import type { Command } from './command.js'
 import { checkDeadline, TIME_LIMIT } from './generic.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
-const SLICE_MS = 6
-/** Commands of more statements than this let the others go first. */
-const LONG = 100
+const SLICE_MS = 20
+/** Commands of more statements than this let the others go first, and take short turns: nobody waits for one of their answers. */
+const LONG = 500
+const LONG_SLICE_MS = 6
 
 /** The refused statements, as a write command reports them; nothing when there are none. */
 export function writeErrors({ errors }: Outcome): Reply {
@@ -77,9 +78,10 @@ export async function runStatements(
   let position: { at: number; resume: unknown } = { at: 0, resume: undefined }
   const durable: Promise<void>[] = []
   const long = statements.length > LONG
+  const until = () => Math.min(performance.now() + (long ? LONG_SLICE_MS : SLICE_MS), deadline)
   while (position.at < statements.length) {
     const from = position
-    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, deadline), long)
+    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, until()), long)
     const { next, done } = value
     position = next
     durable.push(flushed)
@@ -98,9 +100,8 @@ function runSome(
   statements: (Statement | MongoError)[],
   ordered: boolean,
   from: { at: number; resume: unknown },
-  deadline: number
+  until: number
 ) {
-  const until = Math.min(performance.now() + SLICE_MS, deadline)
   const done: Outcome = { n: 0, modified: 0, upserted: [], errors: [] }
   let { at, resume } = from
   while (at < statements.length) {

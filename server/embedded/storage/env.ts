@@ -29,7 +29,9 @@ type Job = {
 export type Committed<T> = { value: T; durable: Promise<void> }
 
 /** Jobs of one transaction stop being taken from the queue after this long, so that answers do not wait for strangers. */
-const BATCH_MS = 6
+const BATCH_MS = 25
+/** The same for long jobs: with one of them aboard a transaction sails soon. */
+const LONG_BATCH_MS = 6
 /** Transactions that may be on their way to the disk while the next one runs. */
 const FLUSHES = 2
 const CLOSE_MS = 3_000
@@ -119,9 +121,9 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     let flushed: Promise<unknown> = NEVER_NEEDED
     try {
       const committed = root.childTransaction(() => {
-        const until = performance.now() + BATCH_MS
+        const began = performance.now()
         for (let i = 0; i < batch.length; i++) {
-          if (i > 0 && performance.now() > until) {
+          if (i > 0 && performance.now() > began + (batch[i].long ? LONG_BATCH_MS : BATCH_MS)) {
             const left = batch.splice(i)
             for (const job of left) job.long = false
             queue = left.concat(queue)
