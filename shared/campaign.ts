@@ -39,12 +39,21 @@ const body = {
 }
 export const CampaignCreate = z.strictObject(body)
 export type CampaignCreate = z.infer<typeof CampaignCreate>
+/** Merges; null takes back what may be left out. */
 export const CampaignPatch = z
   .strictObject({
     ...body,
     lane: Lane,
     missingVariable: z.enum(['default', 'skip', 'stop']),
-    waitForCredential: z.boolean()
+    waitForCredential: z.boolean(),
+    open: body.open.nullable(),
+    scene: body.scene.nullable(),
+    emphasis: body.emphasis.nullable(),
+    tooLong: body.tooLong.nullable(),
+    lifeMs: body.lifeMs.nullable(),
+    topic: body.topic.nullable(),
+    caps: body.caps.nullable(),
+    missed: body.missed.nullable()
   })
   .partial()
 

@@ -58,6 +58,9 @@ export type CampaignParts = {
 const CACHE_MS = 1_000
 const TICK_MS = 1_000
 
+/** Settings whose null is a word of its own: everybody, and nothing to open. */
+const NULL_MEANS: ReadonlySet<string> = new Set(['audienceId', 'open'])
+
 /** Campaigns of these states may yet send: what they stand on has to stay. */
 const NOT_OVER: CampaignState[] = ['draft', 'online', 'paused']
 
@@ -103,15 +106,18 @@ export function createCampaigns(parts: CampaignParts) {
     return found
   }
 
-  /** Changes a campaign as it was seen; null when somebody else was faster. */
+  /** Changes a campaign as it was seen, `undefined` takes a setting away; null when somebody else was faster. */
   async function change(seen: CampaignRow, set: Partial<CampaignRow>): Promise<CampaignRow | null> {
     listening = null
     const at = clock.now()
     const moved = set.state !== undefined && set.state !== seen.state
+    const gone = Object.entries(set).filter(([, value]) => value === undefined)
+    const kept = Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined))
     const changed = await rows.findOneAndUpdate(
       { _id: seen._id, rev: seen.rev },
       {
-        $set: { ...set, updatedAt: at },
+        $set: { ...kept, updatedAt: at },
+        ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map(([name]) => [name, ''])) }),
         $inc: { rev: 1 },
         ...(moved && pushMove(seen, set.state!, set.stateReason ?? null, at))
       },
@@ -300,7 +306,10 @@ export function createCampaigns(parts: CampaignParts) {
             throw new Conflict('a campaign that has been online keeps its account', { code: 'campaigns.account-fixed' })
           }
           if (seen.state === 'paused' && wanted.trigger !== undefined) keepsTrigger(seen, wanted.trigger)
-          const set = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
+          const said = Object.entries(wanted).filter(([, value]) => value !== undefined)
+          const set = Object.fromEntries(
+            said.map(([name, value]) => [name, value === null && !NULL_MEANS.has(name) ? undefined : value])
+          )
           // Who changed it decides when it goes on, not the breaker that had paused it.
           const taken = isByBreaker(seen) ? { stateReason: 'changed' } : {}
           const next = { ...set, ...taken, accountId } as Partial<CampaignRow>

@@ -37,6 +37,15 @@ t.test('a campaign', async (t) => {
     await t.rejects(campaigns.get(id), { code: 'campaigns.not-found' })
   })
 
+  t.test('null takes a setting back, and of the audience means everybody', async (t) => {
+    const { campaigns, id } = await arranged(store, t, 1)
+    const asked = { topic: 'news', lifeMs: 60_000, caps: { perPersonPerDay: 1 }, open: { page: 'pages/a' } }
+    t.match(await campaigns.patch(id, asked), asked)
+    const bare = await campaigns.patch(id, { topic: null, lifeMs: null, caps: null, open: null, audienceId: null })
+    t.match(bare, { open: null, audienceId: null })
+    for (const name of ['topic', 'lifeMs', 'caps']) t.notOk(name in bare, name)
+  })
+
   t.test('names a template and an audience that are there', async (t) => {
     const { campaigns, id, wanted, audience, account, db } = await arranged(store, t, 1)
     const refused = (asked: Promise<unknown>, pointers: string[]) =>
