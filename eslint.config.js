@@ -38,7 +38,8 @@ export default tseslint.config(
       'server/sandbox/**',
       'server/main.ts',
       'server/commands/**',
-      'server/embedded/**'
+      'server/embedded/**',
+      'server/console/web/**'
     ],
     rules: {
       'no-restricted-syntax': [

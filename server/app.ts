@@ -11,6 +11,7 @@ import { callbackRoutes } from './callbacks/routes.js'
 import { rehearsalRoutes } from './campaigns/rehearsal-routes.js'
 import { campaignRoutes } from './campaigns/routes.js'
 import { captureRoutes } from './capture/routes.js'
+import { consoleRoutes } from './console/console.js'
 import { credentialRoutes } from './credentials/routes.js'
 import { eventRoutes } from './events/routes.js'
 import { followerRoutes } from './followers/routes.js'
@@ -35,12 +36,14 @@ import { platformRoutes } from './platforms/routes.js'
 import { receiptJobs } from './receipts/receipts.js'
 import { reportJobs } from './reports/jobs.js'
 import { reportRoutes } from './reports/routes.js'
+import { streamRoute } from './reports/stream-route.js'
 import { SENDERS } from './senders/senders.js'
 import { settingsRoutes } from './settings/routes.js'
 import { templateRoutes } from './templates/routes.js'
 import { testerRoutes } from './testers/routes.js'
 import { triggerJobs } from './triggers/jobs.js'
 import { waitRoutes } from './triggers/routes.js'
+import { tryoutRoutes } from './tryout/routes.js'
 import { VERSION } from './version.js'
 import { wordListRoutes } from './words/routes.js'
 import { webhookJobs } from './webhooks/jobs.js'
@@ -107,10 +110,12 @@ export async function buildApp(parts: AppParts) {
       }
       await app.ready()
       await jobs.start()
+      if (parts.serves) await rooms.tryout.wake()
     },
     async stop(): Promise<void> {
       await app.close()
       await jobs.stop()
+      await rooms.tryout.stop()
       await rooms.events.stop()
       await rooms.client.close()
       await rooms.outside.close()
@@ -118,7 +123,8 @@ export async function buildApp(parts: AppParts) {
   }
 }
 
-async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyInstance, rooms: Rooms): Promise<void> {
+async function serveRooms(parts: AppParts, app: FastifyInstance, rooms: Rooms): Promise<void> {
+  const { db, clock, sealer, config, consolePlace } = parts
   const { operators, apiKeys, tokens, operations, accounts, platforms, people, templates } = rooms
   const { credentials, messages, direct, events, audiences, campaigns, followers, callbacks, capture } = rooms
   await app.register(authPlugin, { tokens, callers: { operator: operators.callerOf, machine: apiKeys.callerOf } })
@@ -176,6 +182,7 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(rehearsalRoutes, { rehearsals: rooms.rehearsals, campaigns, operations })
   await app.register(waitRoutes, { triggers: rooms.triggers, campaigns })
   await app.register(reportRoutes, { reports: rooms.reports, campaigns, accounts })
+  await app.register(streamRoute, { reports: rooms.reports, accounts })
   await app.register(followerRoutes, { followers, accounts, operations })
   await app.register(settingsRoutes, {
     settings: rooms.settings,
@@ -187,6 +194,8 @@ async function serveRooms({ db, clock, sealer, config }: AppParts, app: FastifyI
   await app.register(webhookRoutes, { webhooks: rooms.webhooks, accounts })
   await app.register(alertRoutes, { alerts: rooms.alerts, accounts })
   await app.register(callbackRoutes, { callbacks, platform: rooms.platformPushes })
+  await app.register(tryoutRoutes, { tryout: rooms.tryout })
+  await app.register(consoleRoutes, consolePlace === undefined ? {} : { places: [consolePlace] })
 }
 
 async function storeAnswers(db: Connection): Promise<string | null> {

@@ -43,6 +43,7 @@ import { createSettings } from './settings/settings.js'
 import { createTemplates } from './templates/templates.js'
 import { createTesters } from './testers/testers.js'
 import { createTriggers } from './triggers/triggers.js'
+import { createTryout } from './tryout/tryout.js'
 import { createOutside } from './webhooks/outside.js'
 import { createWebhooks } from './webhooks/webhooks.js'
 import { createWordLists } from './words/words.js'
@@ -69,6 +70,8 @@ export type AppParts = {
   serves: boolean
   /** The largest file of people taken, in bytes; 256 MiB when not said. */
   importMaxBytes?: number
+  /** Where the built console lies; found by itself when not said. */
+  consolePlace?: URL
   /** Where requests to WeChat go instead of a pool of our own; a double in tests. */
   dispatcher?: Dispatcher
   /** More that must be right before /readyz says so. */
@@ -278,6 +281,21 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     breakers: breakers.list
   })
   const capture = createCapture({ clock, accounts, people, credentials, events, opens, testers, tokens, logIn })
+  const { keepFor } = capture
+  const tryout = createTryout({
+    db,
+    clock,
+    log,
+    random,
+    accounts,
+    templates,
+    people,
+    followers,
+    events,
+    audiences,
+    campaigns,
+    keepFor
+  })
 
   return {
     jobs,
@@ -317,6 +335,7 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     reports,
     followers,
     callbacks,
-    capture
+    capture,
+    tryout
   }
 }

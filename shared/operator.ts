@@ -37,6 +37,8 @@ export type Scope = z.infer<typeof Scope>
 const password = z.string().min(10).max(200)
 export const SetupPost = z.strictObject({ code: z.string(), email: z.email(), password })
 export const LoginPost = z.strictObject({ email: z.email(), password: z.string().max(200) })
+/** How things stand before anybody has signed in. */
+export const AuthState = z.object({ setUp: z.boolean(), session: z.boolean() })
 export const LoginAnswer = z.object({ token: z.string(), expiresAt: Instant })
 
 export const OperatorCreate = z.strictObject({

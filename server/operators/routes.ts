@@ -7,6 +7,7 @@ import {
   ApiKeyCreate,
   ApiKeyCreated,
   ApiKeyView,
+  AuthState,
   LoginAnswer,
   LoginPost,
   OperatorCreate,
@@ -89,6 +90,20 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       request.log.info('the first owner was made')
       return reply.code(201).send(begin(reply, session))
     }
+  )
+  app.get(
+    '/v1/auth/state',
+    {
+      config: { public: true },
+      schema: {
+        description: 'What a browser shows first: is there an owner yet, and does it bring a session that may go on?',
+        response: { 200: AuthState }
+      }
+    },
+    async (request) => ({
+      setUp: (await operators.setupCode()) === null,
+      session: request.cookies[COOKIE] !== undefined
+    })
   )
   app.post(
     '/v1/auth/login',

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { buildApp } from '../../server/app.js'
 import { openEmbedded } from '../../server/embedded/embedded.js'
 import { createClock } from '../../server/platform/clock.js'
@@ -31,7 +32,8 @@ export async function liveApp(t: { teardown(fn: () => Promise<void>): void }) {
     // Agenda loses a job whose lock lapses before it was started; a busy machine takes seconds for its first answers.
     lockLifetimeMs: 10_000,
     works: true,
-    serves: true
+    serves: true,
+    ...consoleElsewhere()
   })
   await server.start()
   const url = await server.app.listen({ host: '127.0.0.1', port: 0 })
@@ -44,6 +46,12 @@ export async function liveApp(t: { teardown(fn: () => Promise<void>): void }) {
     rmSync(dir, { recursive: true, force: true })
   })
   return { url, sandbox, rooms: server.rooms, db }
+}
+
+/** A console built elsewhere than dist/, so that several people can work on it at once. */
+function consoleElsewhere(): { consolePlace?: URL } {
+  const out = process.env.HONGYAN_CONSOLE_OUT
+  return out === undefined ? {} : { consolePlace: pathToFileURL(`${out}/`) }
 }
 
 /** Asks until the answer is the one waited for; the journey's own patience, in real time. */

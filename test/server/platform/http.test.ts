@@ -153,7 +153,14 @@ t.test('the document and the routes', async (t) => {
     const open = routes.filter(({ operation }) => operation.security === undefined).map(({ path }) => path)
     t.same(
       open.filter((path) => path !== '/v1/capture/session').sort(),
-      ['/v1/auth/login', '/v1/auth/logout', '/v1/auth/refresh', '/v1/platform/authorizations/return', '/v1/setup'],
+      [
+        '/v1/auth/login',
+        '/v1/auth/logout',
+        '/v1/auth/refresh',
+        '/v1/auth/state',
+        '/v1/platform/authorizations/return',
+        '/v1/setup'
+      ],
       'nothing else is open to anybody'
     )
     t.notOk(JSON.stringify(document).includes('__SCHEMA__'))

@@ -1,0 +1,37 @@
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+
+/** Each screen is a file of its own, loaded when it is first opened. */
+export const screens: RouteRecordRaw[] = [
+  { path: '/', component: () => import('./screens/dashboard/dashboard.vue') },
+  { path: '/start', component: () => import('./screens/start/start.vue'), meta: { bare: true } },
+  { path: '/accounts', component: () => import('./screens/accounts/accounts.vue') },
+  { path: '/accounts/connect', component: () => import('./screens/accounts/connect.vue') },
+  { path: '/accounts/:id', component: () => import('./screens/accounts/account.vue'), props: true },
+  { path: '/templates', component: () => import('./screens/templates/templates.vue') },
+  { path: '/templates/add', component: () => import('./screens/templates/add.vue') },
+  { path: '/templates/:account/:id', component: () => import('./screens/templates/template.vue'), props: true },
+  { path: '/audiences', component: () => import('./screens/audiences/audiences.vue') },
+  { path: '/audiences/new', component: () => import('./screens/audiences/audience.vue') },
+  { path: '/audiences/:id', component: () => import('./screens/audiences/audience.vue'), props: true },
+  { path: '/campaigns', component: () => import('./screens/campaigns/campaigns.vue') },
+  { path: '/campaigns/new', component: () => import('./screens/campaigns/wizard.vue') },
+  { path: '/campaigns/:id/edit', component: () => import('./screens/campaigns/wizard.vue'), props: true },
+  { path: '/campaigns/:id', component: () => import('./screens/campaigns/campaign.vue'), props: true },
+  { path: '/messages', component: () => import('./screens/messages/messages.vue') },
+  { path: '/messages/:id', component: () => import('./screens/messages/message.vue'), props: true },
+  { path: '/people', component: () => import('./screens/people/people.vue') },
+  { path: '/people/:id', component: () => import('./screens/people/person.vue'), props: true },
+  { path: '/credentials', component: () => import('./screens/credentials/credentials.vue') },
+  { path: '/credentials/:id', component: () => import('./screens/credentials/credential.vue'), props: true },
+  { path: '/settings', component: () => import('./screens/settings/settings.vue') },
+  { path: '/:rest(.*)*', component: () => import('./shell/not-found.vue') }
+]
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: screens,
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 }
+})
+
+/** Is there a screen at this address? */
+export const hasScreen = (to: string): boolean => router.resolve(to).matched.at(-1)?.path !== '/:rest(.*)*'

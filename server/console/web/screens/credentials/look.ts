@@ -1,0 +1,19 @@
+import type { Expiring, StatGroup } from '../../api/credentials.js'
+
+/** Days by sources, as a table wants them. */
+export function byDay(days: readonly Expiring[]): {
+  sources: string[]
+  rows: { day: string; of: Map<string, number> }[]
+} {
+  const sources = [...new Set(days.map(({ source }) => source))].sort()
+  const rows = new Map<string, Map<string, number>>()
+  for (const { day, source, expiring } of days) {
+    const row = rows.get(day) ?? new Map<string, number>()
+    rows.set(day, row.set(source, (row.get(source) ?? 0) + expiring))
+  }
+  return { sources, rows: [...rows].sort(([a], [b]) => a.localeCompare(b)).map(([day, of]) => ({ day, of })) }
+}
+
+/** Of all sends that have come to an end, those nobody used; null before any has. */
+export const wastedShare = ({ wasted, spent }: Pick<StatGroup, 'wasted' | 'spent'>): number | null =>
+  wasted + spent === 0 ? null : wasted / (wasted + spent)
