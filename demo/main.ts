@@ -113,7 +113,7 @@ function steady(step: (line: string) => void) {
 
 /** What a visitor may try while it all stays up: a phone of their own first. */
 async function invite(stage: Stage, tell: (line: string) => void): Promise<void> {
-  const { api, key, sandbox } = stage
+  const { api, key, consoleUrl, sandbox } = stage
   const bearer = `-H 'authorization: Bearer ${key}'`
   const { address, openid } = await phonePage(stage)
   const message = {
@@ -128,6 +128,9 @@ async function invite(stage: Stage, tell: (line: string) => void): Promise<void>
       '',
       `It stays up until Ctrl-C. API ${api.url}/v1, its documentation ${api.url}/docs, WeChat ${sandbox.url}/`,
       `API key  ${key}`,
+      '',
+      'The console, open without signing in:',
+      consoleUrl,
       '',
       'A phone with the demo shop on it: order, pay, subscribe, and see what arrives. Open in a browser:',
       address,

@@ -78,7 +78,10 @@ export function createProcesses({ dir }: { dir: string }) {
   ): Promise<Running['facts']> {
     return new Promise((resolve, reject) => {
       const give = (why: string) => reject(new Error(`${name} ${why}\n${tail(name)}`))
-      const timer = setTimeout(() => give(`was not ready after ${READY_MS / 1000} s`), READY_MS)
+      const timer = setTimeout(() => {
+        give(`was not ready after ${READY_MS / 1000} s`)
+        child.kill('SIGKILL') // nobody would know of it
+      }, READY_MS)
       const take = (facts: Running['facts']) => {
         clearTimeout(timer)
         resolve(facts)

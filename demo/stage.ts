@@ -16,6 +16,8 @@ export type Stage = {
   /** The server, called with an API key of all scopes. */
   api: Client
   key: string
+  /** Opens the console as the demo's own operator: the part behind # never leaves the browser. */
+  consoleUrl: string
   sandbox: Client
   /** Moves server and WeChat to this moment (ms), of a stage built with `startAt`. */
   moveTo(at: number): Promise<void>
@@ -94,6 +96,7 @@ export async function buildStage({
       processes,
       api: door.as(key),
       key,
+      consoleUrl: `${server.facts.url}/#demo=${password}`,
       sandbox,
       async moveTo(at) {
         if (hands === null) throw new Error('the clock of this stage is the machine’s')

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { tryPort } from '../../server/commands/process.js'
+import { Scope } from '../../shared/operator.js'
+import { createClient, type Client } from '../client.js'
+import { createProcesses, type Processes, type Running } from '../processes.js'
+
+/** Whom a kill -9 may hit. */
+export type Victim = 'api' | 'worker' | 'store'
+
+/** One store, one API, some workers and a local WeChat, each a process that can be killed and comes back. */
+export type Installation = {
+  dir: string
+  processes: Processes
+  /** The API with a key of all scopes, at an address it keeps over its deaths. */
+  api: Client
+  sandbox: Client
+  /** Where the store answers, also after it was killed. */
+  storeUri: string
+  /**
+   * kill -9 of one that runs (of several the one `chance`, 0 to 1, points at), which is started again at once.
+   * Resolves when it is gone; `false` when none of them runs right now.
+   */
+  kill(victim: Victim, chance: number): Promise<boolean>
+  /** How many are not back yet. */
+  down(): number
+  /** Resolves when everything that was killed is back. */
+  whole(): Promise<void>
+  /** How often somebody could not be started, most likely because the store was away, and was started once more. */
+  failedStarts(): number
+  /** The last lines of those that ended by themselves after they had stood. */
+  crashes(): readonly string[]
+  /** Ends everything and removes the directory. */
+  strike(): Promise<void>
+}
+
+const EMAIL = 'chaos@example.com'
+const AGAIN_MS = 200
+const TRIES = 20
+
+type Post = { victim: Victim; start: () => Promise<Running>; running: Running | null; back: Promise<void> }
+
+/** Builds one in a fresh temporary directory. `latency` is WeChat's, in ms. */
+export async function buildInstallation({
+  seed,
+  workers,
+  latency
+}: {
+  seed: number
+  workers: number
+  latency: { minMs: number; maxMs: number }
+}): Promise<Installation> {
+  const dir = await mkdtemp(join(tmpdir(), 'hongyan-chaos-'))
+  const processes = createProcesses({ dir })
+  const posts: Post[] = []
+  const crashes: string[] = []
+  let failedStarts = 0
+  let over = false
+
+  /** Whoever was not killed and is gone all the same has crashed. */
+  function onEnd(post: Post, running: Running): void {
+    if (over || post.running !== running) return
+    crashes.push(processes.tail(running.name))
+    post.running = null
+    post.back = bringBack(post)
+    post.back.catch(() => {}) // told by whole()
+  }
+
+  /** As a supervisor does it: again and again, until it stands. */
+  async function bringBack(post: Post): Promise<void> {
+    for (let tries = 1; !over; tries++) {
+      try {
+        const running = await post.start()
+        post.running = running
+        void running.ended.then(() => onEnd(post, running))
+        return
+      } catch (error) {
+        failedStarts += 1
+        if (tries === TRIES) throw error
+        await sleep(AGAIN_MS)
+      }
+    }
+  }
+
+  try {
+    const address = async () => `127.0.0.1:${await tryPort('127.0.0.1', 0)}`
+    const [storeAt, apiAt] = [await address(), await address()]
+    const span = `${latency.minMs}-${latency.maxMs}`
+    const wechat = await processes.start(
+      'sandbox',
+      ['sandbox', '--port', '0', '--latency', span, '--seed', `${seed}`],
+      {
+        by: 'line'
+      }
+    )
+    const sandbox = createClient(wechat.facts.url!)
+
+    const man = async (victim: Victim, start: () => Promise<Running>) => {
+      const post: Post = { victim, start, running: null, back: Promise.resolve() }
+      posts.push(post)
+      await bringBack(post)
+      return post.running!
+    }
+    const passwordFile = join(dir, 'store.password')
+    const storeArgs = ['store', '--listen', storeAt, '--password-file', passwordFile]
+    const store = await man('store', () => processes.start('store', storeArgs, { env: { HONGYAN_DATA: dir } }))
+    const storeUri = store.facts.uri!
+    const password = randomBytes(12).toString('base64url')
+    const env = {
+      HONGYAN_DATA: dir,
+      HONGYAN_LOG_LEVEL: 'warn',
+      HONGYAN_LOG_PRETTY: 'false',
+      HONGYAN_API_BASE: sandbox.url,
+      HONGYAN_ADMIN_EMAIL: EMAIL,
+      HONGYAN_ADMIN_PASSWORD: password,
+      MONGODB_URI: storeUri
+    }
+    const port = apiAt.split(':')[1]!
+    const server = await man('api', () => processes.start('api', ['api', '--port', port], { env }))
+    for (let n = 1; n <= workers; n++) {
+      await man('worker', () => processes.start(`worker-${n}`, ['worker'], { env }))
+    }
+    const door = createClient(server.facts.url!)
+    const { token } = await door.post('/v1/auth/login', { email: EMAIL, password })
+    const { key } = await door.as(token).post('/v1/api-keys', { name: 'chaos', scopes: Scope.options })
+
+    return {
+      dir,
+      processes,
+      api: door.as(key),
+      sandbox,
+      storeUri,
+      async kill(victim, chance) {
+        const standing = posts.filter((post) => post.victim === victim && post.running !== null)
+        const post = standing[Math.floor(chance * standing.length)]
+        if (post === undefined) return false
+        const running = post.running!
+        post.running = null
+        await processes.kill(running)
+        post.back = bringBack(post)
+        post.back.catch(() => {}) // told by whole()
+        return true
+      },
+      down: () => posts.filter(({ running }) => running === null).length,
+      async whole() {
+        await Promise.all(posts.map(({ back }) => back))
+      },
+      failedStarts: () => failedStarts,
+      crashes: () => crashes,
+      async strike() {
+        over = true
+        await Promise.all([door.close(), sandbox.close()])
+        await processes.killAll()
+        await Promise.all(posts.map(({ back }) => back.catch(() => {})))
+        await processes.killAll()
+        await rm(dir, { recursive: true, force: true })
+      }
+    }
+  } catch (error) {
+    over = true
+    await processes.killAll()
+    throw Object.assign(error as Error, { dir })
+  }
+}

@@ -1,0 +1,101 @@
+import { parseArgs } from 'node:util'
+import { FAULTS, type FaultsProfile } from './faults.js'
+import type { Installation } from './installation.js'
+import { lineOf, passed, tableOf, totalsOf } from './report.js'
+import { runSeed, type Outcome, type Wish } from './run.js'
+
+const USAGE =
+  'usage: npm run chaos -- [--messages N] [--seconds S] [--seeds N] [--seed FIRST] [--workers N] [--faults chaos|transient|none] [--kill-every MS] [--json]'
+
+type Line = Omit<Wish, 'seed'> & { seeds: number[]; json: boolean }
+
+/** Reads the command line. @throws Error saying what is wrong with it */
+function readLine(argv: string[]): Line {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      messages: { type: 'string', default: '10000' },
+      seconds: { type: 'string', default: '60' },
+      seeds: { type: 'string', default: '1' },
+      seed: { type: 'string', default: '1' },
+      workers: { type: 'string', default: '3' },
+      faults: { type: 'string', default: 'chaos' },
+      'kill-every': { type: 'string', default: '2000' },
+      json: { type: 'boolean', default: false }
+    }
+  })
+  const number = (name: keyof typeof values, least: number): number => {
+    const n = Number(values[name])
+    if (!Number.isSafeInteger(n) || n < least) throw new Error(`--${name} ${values[name]} is no number from ${least}`)
+    return n
+  }
+  if (!FAULTS.includes(values.faults as FaultsProfile)) {
+    throw new Error(`--faults ${values.faults} is none of ${FAULTS.join(', ')}`)
+  }
+  const first = number('seed', 0)
+  return {
+    messages: number('messages', 100),
+    seconds: number('seconds', 1),
+    seeds: Array.from({ length: number('seeds', 1) }, (_, i) => first + i),
+    workers: number('workers', 1),
+    faults: values.faults as FaultsProfile,
+    killEveryMs: number('kill-every', 0),
+    json: values.json
+  }
+}
+
+/** `cut`: something may still be under way that nobody waits for any more. */
+async function main(): Promise<{ code: number; cut?: true }> {
+  let line: Line
+  try {
+    line = readLine(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
+    return { code: 2 }
+  }
+  const began = performance.now()
+  const step = (text: string) => {
+    const since = `${Math.round((performance.now() - began) / 1000)} s`.padStart(6)
+    process.stderr.write(`${since}  ${text}\n`)
+  }
+  let standing: Installation | null = null
+  let stopping = false
+  const stop = async () => {
+    stopping = true
+    await standing?.strike()
+    process.exit(130)
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())
+
+  const outcomes: Outcome[] = []
+  for (const seed of line.seeds) {
+    try {
+      const outcome = await runSeed({ ...line, seed }, { step, built: (installation) => (standing = installation) })
+      outcomes.push(outcome)
+      step(`seed ${seed}: ${passed(outcome) ? 'both books agree' : 'NOT FINE'}; ${lineOf(outcome)}`)
+      for (const end of outcome.crashes) step(`  a process ended by itself:\n${end}`)
+      for (const { kind, text } of outcome.findings.slice(0, 20)) step(`  ${kind}: ${text}`)
+    } catch (error) {
+      if (stopping) await new Promise(() => {}) // it broke because its processes go; the end comes from there
+      const kept = standing as Installation | null
+      step(`seed ${seed} broke: ${error instanceof Error ? error.stack : String(error)}`)
+      if (kept !== null) step(`what the processes printed is in ${kept.dir}/*.log`)
+      await kept?.processes.killAll()
+      return { code: 1, cut: true }
+    }
+    await (standing as Installation | null)?.strike()
+    standing = null
+  }
+  const totals = totalsOf(outcomes)
+  process.stdout.write(
+    line.json ? `${JSON.stringify({ ...totals, seeds: outcomes.map(shown) })}\n` : `${tableOf(outcomes)}\n`
+  )
+  return { code: outcomes.every(passed) ? 0 : 1 }
+}
+
+const shown = ({ findings, ...rest }: Outcome) => ({ ...rest, findings: findings.slice(0, 50) })
+
+const { code, cut } = await main()
+if (cut) process.exit(code)
+// Set and not forced: what is still being written to a pipe gets out first.
+process.exitCode = code
