@@ -1,0 +1,58 @@
+import { judged, median, type Figure } from './figure.js'
+import { meanOf, USUAL, type Sent, type SenderGround } from './sender-ground.js'
+
+const SECTION = 'sender'
+/**
+ * Messages, requests a second WeChat takes, and how many commands a message are too many (null: not judged here). The
+ * slowest takes longest and varies least: in a quick run once is enough.
+ */
+const PACES = [
+  { count: 1_000, perSecond: 50, commands: null, once: true },
+  { count: 1_000, perSecond: 100, commands: 0.35, once: false },
+  { count: 10_000, perSecond: 1_000, commands: null, once: false }
+] as const
+const QUICK_ROUNDS = 3
+const SPARE = 1.05
+
+/** Goals 1 and 4: does the limit of WeChat alone decide how long it takes, and what does that ask of the store? */
+export async function paced(ground: SenderGround, rounds: number, say: (line: string) => void): Promise<Figure[]> {
+  const all = []
+  for (const pace of PACES) {
+    const { count, perSecond } = pace
+    const inFlight = Math.min(1_000, perSecond)
+    all.push({ pace, accountId: await ground.account({ perSecond, inFlight }, count), sent: [] as Sent[] })
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const { pace, accountId, sent } of all) {
+      if (pace.once && round > 1 && rounds <= QUICK_ROUNDS) continue
+      say(`${pace.count} messages at ${pace.perSecond}/s, round ${round} of ${rounds}`)
+      sent.push(await ground.send(accountId, pace.count, USUAL))
+    }
+  }
+  return all.flatMap(({ pace, sent }) => figuresOf(pace, sent))
+}
+
+function figuresOf({ count, perSecond, commands }: (typeof PACES)[number], sent: Sent[]): Figure[] {
+  const idealMs = ((count - 1) / perSecond) * 1000 + meanOf(USUAL)
+  const of = (pick: (each: Sent) => number) => median(sent.map(pick))
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`
+  const wall = of(({ wallMs }) => wallMs)
+  const note =
+    `${count} messages: ${seconds(wall)} from "resume" to WeChat's last answer, ${seconds(idealMs)} at least; the first call after ` +
+    `${of(({ firstMs }) => firstMs).toFixed(0)} ms, all stored after ${seconds(of(({ storedMs }) => storedMs))}, ` +
+    `${of(({ seen }) => seen.worstSecond)} calls in the fullest second; median of ${sent.length}`
+  const figures = [judged(SECTION, `paced-${perSecond}`, wall / idealMs, { atMost: SPARE }, note)]
+  if (commands !== null) {
+    const asked = `commands a message beyond what a worker asks at rest (${of((each) => each.allCommands).toFixed(2)} with that)`
+    figures.push(
+      judged(
+        SECTION,
+        `commands-${perSecond}`,
+        of((each) => each.commands),
+        { atMost: commands },
+        asked
+      )
+    )
+  }
+  return figures
+}
