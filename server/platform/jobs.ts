@@ -82,6 +82,10 @@ export function createJobs({
   const machine = createClock()
   let agenda: Agenda | null = null
   let channel: InMemoryNotificationChannel | null = null
+  /** Let go of by `watch`, with what was running in them then. */
+  const retired = new Set<Promise<unknown>>()
+  let watching: NodeJS.Timeout | null = null
+  let suspects = new Set<string>()
   let prepared: Promise<void> | null = null
 
   const rows = () => db.getClient().db(db.name).collection(COLLECTION)
@@ -189,6 +193,61 @@ export function createJobs({
     await rows().deleteMany({ mine, lockedAt: null, nextRunAt: silent })
   }
 
+  async function begin(): Promise<void> {
+    channel = new InMemoryNotificationChannel()
+    // The Db comes from mongoose's copy of the driver; Agenda uses only its methods, and both share one bson.
+    const backend = new MongoBackend({ mongo: db.getClient().db(db.name) as never, ensureIndex: false })
+    const created = new Agenda({
+      name: worker,
+      backend,
+      notificationChannel: channel,
+      processEvery: PROCESS_EVERY_MS,
+      maxConcurrency: 100,
+      lockLimit: 100,
+      defaultLockLimit: MAX_CONCURRENCY,
+      defaultConcurrency: 1
+    })
+    created.on('error', (error: unknown) => log.warn({ err: error }, 'jobs had trouble'))
+    created.on('complete', (job: AgendaJob) => {
+      const { _id, nextRunAt, type, failCount } = job.attrs
+      if (type !== 'normal' || nextRunAt || failCount) return
+      // Removed here and not by Agenda, whose drain would wait for ever on a removal under way.
+      const removal = rows()
+        .deleteOne({ _id: new ObjectId(String(_id)), nextRunAt: null })
+        .catch((error: unknown) => log.warn({ err: error }, 'a finished job was not removed'))
+        .finally(() => cleaning.delete(removal))
+      cleaning.add(removal)
+    })
+    for (const [name, definition] of definitions) teach(created, name, definition)
+    agenda = created
+    await created.start()
+  }
+
+  /**
+   * A process that stood still for longer than a lock lives (a machine that slept) finds that rows it had taken to run
+   * soon are no longer its own. Agenda drops those, but goes on counting them, and as many as may be taken never again
+   * leave room for one of that name. So an Agenda that counts such rows is let go, and another takes its place; what still
+   * runs in the old one ends there.
+   */
+  async function watch(): Promise<void> {
+    const watched = agenda
+    if (watched === null) return
+    const { lockedJobs, runningJobs, queuedJobs } = await watched.getRunningStats(true)
+    const known = new Set([...idsOf(runningJobs), ...idsOf(queuedJobs)])
+    const lost = idsOf(lockedJobs).filter((id) => !known.has(id))
+    const again = lost.filter((id) => suspects.has(id))
+    suspects = new Set(lost)
+    if (again.length === 0 || agenda !== watched) return
+    suspects = new Set()
+    log.warn({ jobs: again.length }, 'this process stood still for so long that it lost jobs; they are taken up anew')
+    const ended: Promise<unknown> = watched
+      .drain({ closeConnection: false })
+      .catch((error: unknown) => log.warn({ err: error }, 'jobs that were let go did not end well'))
+      .finally(() => retired.delete(ended))
+    retired.add(ended)
+    await begin()
+  }
+
   return {
     define(name, run, options = {}) {
       const { concurrency = 1, lockLifetimeMs = usualLifetimeMs } = options
@@ -212,42 +271,23 @@ export function createJobs({
       if (!enabled || agenda !== null) return
       await prepare()
       await sweepOrphans()
-      channel = new InMemoryNotificationChannel()
-      // The Db comes from mongoose's copy of the driver; Agenda uses only its methods, and both share one bson.
-      const backend = new MongoBackend({ mongo: db.getClient().db(db.name) as never, ensureIndex: false })
-      const created = new Agenda({
-        name: worker,
-        backend,
-        notificationChannel: channel,
-        processEvery: PROCESS_EVERY_MS,
-        maxConcurrency: 100,
-        lockLimit: 100,
-        defaultLockLimit: MAX_CONCURRENCY,
-        defaultConcurrency: 1
-      })
-      created.on('error', (error: unknown) => log.warn({ err: error }, 'jobs had trouble'))
-      created.on('complete', (job: AgendaJob) => {
-        const { _id, nextRunAt, type, failCount } = job.attrs
-        if (type !== 'normal' || nextRunAt || failCount) return
-        // Removed here and not by Agenda, whose drain would wait for ever on a removal under way.
-        const removal = rows()
-          .deleteOne({ _id: new ObjectId(String(_id)), nextRunAt: null })
-          .catch((error: unknown) => log.warn({ err: error }, 'a finished job was not removed'))
-          .finally(() => cleaning.delete(removal))
-        cleaning.add(removal)
-      })
-      for (const [name, definition] of definitions) teach(created, name, definition)
-      agenda = created
-      await created.start()
+      await begin()
+      watching = setInterval(() => {
+        watch().catch((error: unknown) => log.warn({ err: error }, 'jobs could not be looked after'))
+      }, usualLifetimeMs / 4).unref()
     },
     async stop() {
       controller.abort()
+      if (watching !== null) clearInterval(watching)
       const stopping = agenda
       if (stopping === null) return
       agenda = null
       channel = null
       const { timedOut, running } = await stopping.drain({ timeout: DRAIN_MS, closeConnection: false })
       if (timedOut) log.warn({ running }, 'jobs were still running at the end')
+      if (retired.size > 0) {
+        await Promise.race([Promise.all(retired), new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())])
+      }
       await Promise.all(cleaning)
       if (timedOut) return
       await rows().deleteMany({ mine: worker })
@@ -256,3 +296,7 @@ export function createJobs({
     running: () => agenda !== null
   }
 }
+
+/** The ids of jobs as Agenda's statistics list them; without details it gives their number. */
+const idsOf = (jobs: number | readonly { _id?: unknown }[]): string[] =>
+  typeof jobs === 'number' ? [] : jobs.map(({ _id }) => String(_id))

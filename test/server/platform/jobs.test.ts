@@ -188,3 +188,23 @@ t.test('a process', async (t) => {
     )
   })
 })
+
+t.test('a process that stands still for longer than locks live takes all its jobs up again', async (t) => {
+  const db = await testDb(t)
+  const jobs = jobsOn(t, db)
+  const names = Array.from({ length: 12 }, (_, i) => `look ${i}`)
+  const looks = new Map(names.map((name) => [name, heard()]))
+  for (const [name, { run }] of looks) jobs.define(name, run)
+  await jobs.start()
+  for (const name of names) await jobs.every(1_500, name)
+  await Promise.all([...looks.values()].map(({ times }) => times(2)))
+  // Rows are taken up to a second before their time: at these moments they lie ready.
+  for (let i = 0; i < 2; i++) {
+    await new Promise((next) => setTimeout(next, 1_250))
+    const until = performance.now() + 2_200
+    while (performance.now() < until);
+  }
+  const now = new Map([...looks].map(([name, { runs }]) => [name, runs.length]))
+  await Promise.all([...looks].map(([name, { times }]) => times(now.get(name)! + 3)))
+  t.pass('each of them goes on')
+})
