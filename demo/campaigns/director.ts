@@ -11,7 +11,7 @@ const LOOK_MS = 150
 /** Between two looks that see the same, so long must have passed since the clock was moved. */
 const AT_LEAST_MS = 400
 /** What is foreseen and does not come is waited for this long. */
-const PATIENCE_MS = 12_000
+const PATIENCE_MS = 40_000
 
 /** A campaign of the story, set up at the server. */
 export type Running = { plan: Plan; id: string }

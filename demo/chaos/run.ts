@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CLINIC, SERVICE, SHOP } from '../accounts.js'
 import { seeded } from '../random.js'
-import { createReader, type Reader } from './books.js'
+import { createReader, type Books, type Reader } from './books.js'
 import { doomOf, letFail, rulesOf, type FaultsProfile } from './faults.js'
 import { buildInstallation, type Installation } from './installation.js'
 import { judge, type Judgement } from './judge.js'
@@ -97,7 +97,7 @@ export async function runSeed(
   await feeding
 
   const quietAfterMs = await quiet(reader, step)
-  const books = await reader.books()
+  const books = await booksAtRest(reader)
   const { worstSecond } = await sandbox.get<{ worstSecond: { count: number } | null }>('/sandbox/ledger/summary')
   const people = new Set(Object.values(doomed).flat())
   const judgement = judge(books, load.promised, people)
@@ -187,6 +187,16 @@ async function quiet(reader: Reader, step: (line: string) => void): Promise<numb
     await sleep(LOOK_MS)
   }
   return null
+}
+
+/** The books; a receipt that came since all was quiet has its consequences drawn first, unless a minute does not do. */
+async function booksAtRest(reader: Reader): Promise<Books> {
+  const began = performance.now()
+  for (;;) {
+    const books = await reader.books()
+    if (!books.messages.some(({ todo }) => todo) || performance.now() - began > QUIET_MS) return books
+    await sleep(LOOK_MS)
+  }
 }
 
 /** The faults by name, and how often somebody was refused who always is. */
