@@ -20,9 +20,9 @@ import { checkDeadline, TIME_LIMIT } from './generic.js'
 
 /** A write job gives the thread and the transaction to others after this long. */
 const SLICE_MS = 20
-/** Commands of more statements than this let the others go first, and take short turns: nobody waits for one of their answers. */
+/** Commands of more statements than this let the others go first, and take short turns while there are any. */
 const LONG = 500
-const LONG_SLICE_MS = 6
+const SHORT_SLICE_MS = 6
 
 /** The refused statements, as a write command reports them; nothing when there are none. */
 export function writeErrors({ errors }: Outcome): Reply {
@@ -78,10 +78,11 @@ export async function runStatements(
   let position: { at: number; resume: unknown } = { at: 0, resume: undefined }
   const durable: Promise<void>[] = []
   const long = statements.length > LONG
-  const until = () => Math.min(performance.now() + (long ? LONG_SLICE_MS : SLICE_MS), deadline)
+  const until = (brief: boolean) => Math.min(performance.now() + (brief ? SHORT_SLICE_MS : SLICE_MS), deadline)
   while (position.at < statements.length) {
     const from = position
-    const { value, durable: flushed } = await store.env.step(() => runSome(statements, ordered, from, until()), long)
+    const step = (hurried: boolean) => runSome(statements, ordered, from, until(long && hurried))
+    const { value, durable: flushed } = await store.env.step(step, long)
     const { next, done } = value
     position = next
     durable.push(flushed)

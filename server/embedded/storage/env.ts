@@ -16,11 +16,14 @@ export type Borrowed = { raw: Buffer; size: number }
 /** `recs` as scans read it: nothing is copied, and a key read is the record's number alone. */
 type Walk = Database<Borrowed, Buffer>
 type Job = {
-  run: () => unknown
+  /** `hurried`: others wait who have little to do. */
+  run: (hurried: boolean) => unknown
   /** true: whoever waits wants to go on after the commit, and waits for the disk later. */
   early: boolean
   /** Much work, which lets that which came with it go first, once. */
   long: boolean
+  /** It has let others go first. */
+  waited: boolean
   resolve: (value: any) => void
   reject: (error: unknown) => void
 }
@@ -30,8 +33,8 @@ export type Committed<T> = { value: T; durable: Promise<void> }
 
 /** Jobs of one transaction stop being taken from the queue after this long, so that answers do not wait for strangers. */
 const BATCH_MS = 25
-/** The same for long jobs: with one of them aboard a transaction sails soon. */
-const LONG_BATCH_MS = 6
+/** The same for long jobs while short ones come: a transaction with one of them aboard sails soon. */
+const HURRIED_BATCH_MS = 6
 /** Transactions that may be on their way to the disk while the next one runs. */
 const FLUSHES = 2
 const CLOSE_MS = 3_000
@@ -109,6 +112,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   /** Transactions on their way to the disk, the oldest first. */
   const flushing: Promise<void>[] = []
   let lastFlush: Promise<void> = Promise.resolve()
+  /** Were there short jobs in the last transaction? Then more of them are on their way. */
+  let shortOnes = false
   let closed = false
   let puts = 0
   let beforeCommit = () => {}
@@ -119,20 +124,24 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     const outcomes: { job: Job; value?: unknown; error?: unknown }[] = []
     let broken: { job: Job; error: unknown } | null = null
     let flushed: Promise<unknown> = NEVER_NEEDED
+    const waits = batch.some(({ long }) => !long)
+    const hurried = waits || shortOnes
+    shortOnes = waits
     try {
       const committed = root.childTransaction(() => {
         const began = performance.now()
         for (let i = 0; i < batch.length; i++) {
-          if (i > 0 && performance.now() > began + (batch[i].long ? LONG_BATCH_MS : BATCH_MS)) {
+          const { long, waited } = batch[i]
+          if (i > 0 && performance.now() > began + (hurried && long && !waited ? HURRIED_BATCH_MS : BATCH_MS)) {
             const left = batch.splice(i)
-            for (const job of left) job.long = false
+            for (const job of left) job.waited = true
             queue = left.concat(queue)
             break
           }
           const job = batch[i]
           puts = 0
           try {
-            outcomes.push({ job, value: job.run() })
+            outcomes.push({ job, value: job.run(hurried) })
           } catch (error) {
             if (puts > 0) {
               broken = { job, error } // half an operation: nothing of this transaction may stay
@@ -199,7 +208,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     while (queue.length > 0) {
       // Waiting for an earlier flush lets this transaction gather everyone who comes meanwhile.
       while (flushing.length >= FLUSHES) await flushing[0]
-      const batch = [...queue.filter(({ long }) => !long), ...queue.filter(({ long }) => long)]
+      const last = (job: Job) => job.long && !job.waited
+      const batch = [...queue.filter((job) => !last(job)), ...queue.filter(last)]
       queue = []
       const again = await runBatch(batch, false)
       for (const job of again) await runBatch([job], true)
@@ -207,11 +217,11 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     running = null
   }
 
-  function enqueue(run: () => unknown, early: boolean, long: boolean): Promise<unknown> {
+  function enqueue(run: Job['run'], early: boolean, long: boolean): Promise<unknown> {
     if (closed) return Promise.reject(new Error('the store is closed'))
     return new Promise((resolve, reject) => {
       pending++
-      queue.push({ run, early, long, resolve, reject })
+      queue.push({ run, early, long, waited: false, resolve, reject })
       running ??= pump()
     })
   }
@@ -230,9 +240,9 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     write: <T>(run: () => T): Promise<T> => enqueue(run, false, false) as Promise<T>,
     /**
      * The same, but resolves at the commit: for work in several steps, which waits for the disk once, at its end. What is
-     * `long` runs behind what waits beside it.
+     * `long` runs behind what waits beside it, and is told to be brief while there is such.
      */
-    step: <T>(run: () => T, long: boolean): Promise<Committed<T>> => enqueue(run, true, long) as Promise<Committed<T>>,
+    step: <T>(run: (hurried: boolean) => T, long: boolean): Promise<Committed<T>> => enqueue(run, true, long) as Promise<Committed<T>>,
     /** Makes everything committed so far visible to the reads that follow. */
     refresh(): void {
       root.resetReadTxn()
