@@ -52,7 +52,7 @@ const EARLY_MS = 30
 const LEAD_MAX_MS = 250
 const LOOK_AGAIN_MS = 25
 /** With its hands full of bulk, a pump looks for transactional messages this often; those another process planned wake nobody here. */
-const LOOK_URGENT_MS = 400
+const LOOK_URGENT_MS = 200
 const URGENT_BATCH = 50
 /** After the store or the token centre failed. */
 const TROUBLE_MS = 500

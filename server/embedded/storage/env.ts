@@ -35,6 +35,7 @@ export type Committed<T> = { value: T; durable: Promise<void> }
 const BATCH_MS = 25
 /** The same for long jobs while short ones come: a transaction with one of them aboard sails soon. */
 const HURRIED_BATCH_MS = 6
+const HURRY_MS = 250
 /** Transactions that may be on their way to the disk while the next one runs. */
 const FLUSHES = 2
 const CLOSE_MS = 3_000
@@ -112,8 +113,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
   /** Transactions on their way to the disk, the oldest first. */
   const flushing: Promise<void>[] = []
   let lastFlush: Promise<void> = Promise.resolve()
-  /** Were there short jobs in the last transaction? Then more of them are on their way. */
-  let shortOnes = false
+  /** When a short job ran last: soon after it more of them are on their way. */
+  let shortAt = -Infinity
   let closed = false
   let puts = 0
   let beforeCommit = () => {}
@@ -124,9 +125,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
     const outcomes: { job: Job; value?: unknown; error?: unknown }[] = []
     let broken: { job: Job; error: unknown } | null = null
     let flushed: Promise<unknown> = NEVER_NEEDED
-    const waits = batch.some(({ long }) => !long)
-    const hurried = waits || shortOnes
-    shortOnes = waits
+    if (batch.some(({ long }) => !long)) shortAt = performance.now()
+    const hurried = performance.now() < shortAt + HURRY_MS
     try {
       const committed = root.childTransaction(() => {
         const began = performance.now()
