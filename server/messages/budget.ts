@@ -34,6 +34,7 @@ export type Slots = {
 
 /** Slots of a day that nothing was sent in. */
 export type Unused = { day: number; slots: number }
+const NOTHING: Unused = { day: 0, slots: 0 }
 
 /** Spacing margin: firings may be 30 ms off and the sliding second still holds. */
 const DELTA = 0.03
@@ -102,7 +103,7 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
       k: number,
       limits: { perSecond: number; perDay: number },
       leadMs = 0,
-      unused: Unused | null = null
+      unused: Unused = NOTHING
     ): Promise<Slots> {
       const everyMs = everyMsOf(limits.perSecond)
       const quota = quotaOf(limits.perDay, lane)
@@ -134,11 +135,17 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
                 $cond: [
                   { $gt: ['$today', { $ifNull: ['$day', 0] }] },
                   0,
-                  unused === null
-                    ? { $ifNull: ['$used', 0] }
-                    : {
-                        $max: [0, { $subtract: ['$used', { $cond: [{ $eq: ['$day', unused.day] }, unused.slots, 0] }] }]
+                  {
+                    $max: [
+                      0,
+                      {
+                        $subtract: [
+                          { $ifNull: ['$used', 0] },
+                          { $cond: [{ $eq: ['$day', unused.day] }, unused.slots, 0] }
+                        ]
                       }
+                    ]
+                  }
                 ]
               },
               day: { $max: ['$today', { $ifNull: ['$day', 0] }] }

@@ -203,7 +203,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       return 2000
     }
     const limits = { perSecond: account.limits.perSecond, perDay: account.limits.perDay[channel] }
-    const back = unused.get(channel) ?? null
+    const back = unused.get(channel)
     unused.delete(channel)
     const slots = await parts.budget.reserve(account.id, channel, lane, k, limits, leadMs, back)
     const reservedAt = pace.monotonic()

@@ -316,9 +316,9 @@ export const personView = (row: PersonRow): Person => ({
 
 const personOrNull = (row: PersonRow | null) => (row === null ? null : personView(row))
 
-/** Of two recipients of one person in one account: who can be reached; else who was heard of last. */
 type Rival = Pick<RecipientRow, '_id' | keyof typeof RIVALRY>
 
+/** Of two recipients of one person in one account: who can be reached; else who was heard of last. */
 function isBetter(row: Rival, rival: Rival): boolean {
   if ((row.reach === 'ok') !== (rival.reach === 'ok')) return row.reach === 'ok'
   const heard = (each: Rival) => (each.lastInteractionAt ?? each.createdAt).getTime()

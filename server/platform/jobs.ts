@@ -283,13 +283,15 @@ export function createJobs({
       if (stopping === null) return
       agenda = null
       channel = null
-      const { timedOut, running } = await stopping.drain({ timeout: DRAIN_MS, closeConnection: false })
-      if (timedOut) log.warn({ running }, 'jobs were still running at the end')
-      if (retired.size > 0) {
-        await Promise.race([Promise.all(retired), new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())])
-      }
+      const late = new Promise<false>((resolve) => setTimeout(resolve, DRAIN_MS, false).unref())
+      const [{ timedOut, running }, ended] = await Promise.all([
+        stopping.drain({ timeout: DRAIN_MS, closeConnection: false }),
+        Promise.race([Promise.all(retired), late])
+      ])
+      const isDone = !timedOut && ended !== false
+      if (!isDone) log.warn({ running, retired: retired.size }, 'jobs were still running at the end')
       await Promise.all(cleaning)
-      if (timedOut) return
+      if (!isDone) return
       await rows().deleteMany({ mine: worker })
       await rows().updateMany({ lastModifiedBy: worker, lockedAt: { $ne: null } }, { $set: { lockedAt: null } })
     },
