@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { answerParent } from './child.js'
+import { worstSecondOf } from './worst-second.js'
 
 // As little of WeChat as a sender needs: a token, and a "yes" to every send after a while. What it would cost WeChat to
 // think is not what is measured; the sandbox thinks, and has figures of its own.
@@ -9,7 +10,6 @@ import { answerParent } from './child.js'
 export type Seen = {
   sends: number
   firstAt: number
-  lastAt: number
   /** When the last answer was written. */
   answeredAt: number
   mostInFlight: number
@@ -58,15 +58,6 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 60_000
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4096, resolve))
 
-function worstSecondOf(moments: readonly number[]): number {
-  let worst = 0
-  for (let from = 0, to = 0; to < moments.length; to++) {
-    while (moments[to]! - moments[from]! >= 1000) from += 1
-    worst = Math.max(worst, to - from + 1)
-  }
-  return worst
-}
-
 answerParent({
   where: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
   /** From here on every send takes between these, in ms, each as likely as the other; what was seen is forgotten. */
@@ -82,7 +73,6 @@ answerParent({
     return {
       sends: arrivals.length,
       firstAt: arrivals[0] ?? 0,
-      lastAt: arrivals.at(-1) ?? 0,
       answeredAt,
       mostInFlight,
       worstSecond: worstSecondOf(arrivals)

@@ -6,10 +6,11 @@ import { seeded } from '../demo/random.js'
 import { openEmbedded } from '../server/embedded/embedded.js'
 import { createBudget } from '../server/messages/budget.js'
 import type { Pace } from '../server/messages/pace.js'
-import { slotsWanted } from '../server/messages/rhythm.js'
-import { LATE_MS, volley } from '../server/messages/volley.js'
+import { leadMsOf, nextBlockAt, slotsWanted } from '../server/messages/rhythm.js'
+import { volley } from '../server/messages/volley.js'
 import { connectMongo } from '../server/platform/mongo.js'
 import { judged, type Figure } from './figure.js'
+import { worstSecondOf } from './worst-second.js'
 
 const SECTION = 'sender'
 const WORKERS = [1, 4, 16]
@@ -24,8 +25,6 @@ const STORE_MS = { from: 0.3, to: 1.5, spike: 0.01, spikeFrom: 20, spikeTo: 80 }
 const JITTER_MS = 10
 const TIMER_MS = 2
 const LATENCY_MS = { from: 200, to: 500 }
-/** The next block is asked for this long before the last one ends, as the pump does it. */
-const EARLY_MS = 30
 const EPOCH = Date.parse('2090-03-02T04:00:00Z')
 
 /** What a run came to. */
@@ -79,17 +78,6 @@ function createTime() {
 }
 type Time = ReturnType<typeof createTime>
 
-/** Most of these instants within a second. */
-function worstSecondOf(instants: readonly number[]): number {
-  const sorted = [...instants].sort((a, b) => a - b)
-  let worst = 0
-  for (let last = 0, first = 0; last < sorted.length; last++) {
-    while (sorted[last]! - sorted[first]! >= 1000) first += 1
-    worst = Math.max(worst, last - first + 1)
-  }
-  return worst
-}
-
 /**
  * Workers that share one interface's limit by the product's own slots, its own sizes of blocks and its own firing, on a
  * real store; only time is made. Half of them die half-way, with the slots they had. `now`: the store's time.
@@ -142,7 +130,7 @@ export async function share(
       // M8: the rows say sending before anything leaves
       const marking = way() + way()
       await time.sleep(marking)
-      leadMs = Math.round(Math.max(0, marking - LATE_MS, leadMs * 0.9 - 1))
+      leadMs = leadMsOf(marking, leadMs)
       const items = Array.from({ length: slots.granted }, () => null)
       let open = items.length
       pending += open
@@ -157,7 +145,7 @@ export async function share(
       void volley(items, slots, { pace, room, over: dead, freed: (ms) => pace.sleep(ms) }, go).then(
         () => (pending -= open)
       )
-      await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - EARLY_MS - leadMs)
+      await pace.sleep(nextBlockAt(slots, leadMs) - pace.monotonic())
     }
   }
 

@@ -22,8 +22,8 @@ import type { MessageRow } from './model.js'
 import { outcomeOf } from './outcome.js'
 import { settle, type Effect } from './settle.js'
 import type { Pace } from './pace.js'
-import { flushMsOf, intakeOf, nextBatch, slotsWanted } from './rhythm.js'
-import { LATE_MS, volley } from './volley.js'
+import { flushMsOf, intakeOf, leadMsOf, nextBatch, nextBlockAt, slotsWanted } from './rhythm.js'
+import { volley } from './volley.js'
 
 export type PumpParts = {
   rows: Collection<MessageRow>
@@ -47,9 +47,6 @@ export type PumpParts = {
   effect: (account: Account, item: Ready, effect: Effect) => Promise<void>
 }
 
-/** The next block is asked for this long before the last one ends, and as much sooner as marking takes. */
-const EARLY_MS = 30
-const LEAD_MAX_MS = 250
 const LOOK_AGAIN_MS = 25
 /** With its hands full of bulk, a pump looks for transactional messages this often; those another process planned wake nobody here. */
 const LOOK_URGENT_MS = 200
@@ -252,8 +249,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       queues.get(channel)!.unshift(...young)
       throw error
     }
-    const late = Math.min(LEAD_MAX_MS, Math.max(0, pace.monotonic() - reservedAt - LATE_MS))
-    leadMs = Math.round(Math.max(late, leadMs * 0.9 - 1, 0))
+    leadMs = leadMsOf(pace.monotonic() - reservedAt, leadMs)
     let open = marked.length
     let fired = 0
     pending += open
@@ -275,7 +271,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
         blocks.delete(firing)
       })
     blocks.add(firing)
-    await pace.sleep(slots.firstAt + slots.granted * slots.everyMs - pace.monotonic() - EARLY_MS - leadMs)
+    await pace.sleep(nextBlockAt(slots, leadMs) - pace.monotonic())
     return 0
   }
 

@@ -1,4 +1,6 @@
 import type { Account } from '../accounts/accounts.js'
+import type { Slots } from './budget.js'
+import { LATE_MS } from './volley.js'
 
 /**
  * How much is decided, and told the store, at a time: the less often, the fewer commands; a pause, and who is urgent, waits
@@ -7,6 +9,9 @@ import type { Account } from '../accounts/accounts.js'
 const BLOCK_MS = 100
 const FLUSH_MS = 100
 const SLOW = { perSecond: 100, blockMs: 250, flushMs: 200 }
+/** The next block is asked for this long before the last one ends, and as much sooner as marking takes. */
+const EARLY_MS = 30
+const LEAD_MAX_MS = 250
 /** Room worth a block, as a share of a full one. */
 const WORTH = 0.25
 /** In hand are the messages of this many seconds, within these bounds; `BATCH` at most are taken up at a time. */
@@ -38,6 +43,19 @@ export function slotsWanted(
   const isWorth = room >= Math.min(wanted, most) * WORTH || inFlight + pending === 0
   return isWorth ? Math.max(1, Math.min(wanted, room)) : 0
 }
+
+/**
+ * How long it lately took from having slots to having marked their rows, beyond what a slot may be late; `before`: so far.
+ * Whole ms. Pure.
+ */
+export const leadMsOf = (markingMs: number, before: number): number =>
+  Math.round(Math.max(0, Math.min(LEAD_MAX_MS, markingMs - LATE_MS), before * 0.9 - 1))
+
+/** When to ask for the block after this one, on the clock its slots are told by. Pure. */
+export const nextBlockAt = (
+  { firstAt, granted, everyMs }: Pick<Slots, 'firstAt' | 'granted' | 'everyMs'>,
+  leadMs: number
+): number => firstAt + granted * everyMs - EARLY_MS - leadMs
 
 /**
  * How many messages to take up, with `waiting` in hand; 0: there are enough. `batch` is what the last intake said comes

@@ -242,7 +242,8 @@ export function openEnv(dir: string, options: { durability?: Durability } = {}) 
      * The same, but resolves at the commit: for work in several steps, which waits for the disk once, at its end. What is
      * `long` runs behind what waits beside it, and is told to be brief while there is such.
      */
-    step: <T>(run: (hurried: boolean) => T, long: boolean): Promise<Committed<T>> => enqueue(run, true, long) as Promise<Committed<T>>,
+    step: <T>(run: (hurried: boolean) => T, long: boolean): Promise<Committed<T>> =>
+      enqueue(run, true, long) as Promise<Committed<T>>,
     /** Makes everything committed so far visible to the reads that follow. */
     refresh(): void {
       root.resetReadTxn()
