@@ -11,12 +11,12 @@ import {
   Series,
   SeriesQuery
 } from '../../shared/report.js'
-import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Campaigns } from '../campaigns/campaigns.js'
 import { mayKnow } from '../campaigns/run-routes.js'
-import { accountsOf, type Caller } from '../platform/auth.js'
+import type { Caller } from '../platform/auth.js'
 import type { Reports } from './reports.js'
+import { accountIdsFor } from './whose.js'
 
 const Id = z.object({ id: z.string().max(64) })
 const SummaryQuery = z.object({ accountId: z.string().max(64).optional(), zone: Zone.default('Asia/Shanghai') })
@@ -64,22 +64,17 @@ export const reportRoutes: FastifyPluginAsyncZod<{
   app.get(
     '/v1/dashboard/summary',
     { onRequest: ofMessages, schema: { querystring: SummaryQuery, response: { 200: DashboardSummary }, tags } },
-    async (request) => reports.summary(await accountIds(request.caller, request.query.accountId), request.query.zone)
+    async (request) =>
+      reports.summary(await accountIdsFor(accounts, request.caller, request.query.accountId), request.query.zone)
   )
   app.get(
     '/v1/dashboard/series',
     { onRequest: ofMessages, schema: { querystring: DashboardQuery, response: { 200: MetricSeries }, tags } },
     async (request) => {
       const { accountId, metric, ...query } = request.query
-      return reports.series(await accountIds(request.caller, accountId), metric, query)
+      return reports.series(await accountIdsFor(accounts, request.caller, accountId), metric, query)
     }
   )
-
-  /** The account named, or all the caller may use. */
-  async function accountIds(caller: Caller, named: string | undefined): Promise<string[]> {
-    if (named !== undefined) return [(await accountFor(accounts, caller, named)).id]
-    return accountsOf(caller) ?? (await accounts.list()).map(({ id }) => id)
-  }
 
   async function campaign(caller: Caller, id: string) {
     const found = await campaigns.get(id)

@@ -4,12 +4,11 @@ import { z } from 'zod'
 import { Zone } from '../../shared/instant.js'
 import { wordList } from '../../shared/page.js'
 import { DashboardSummary } from '../../shared/report.js'
-import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
-import { accountsOf } from '../platform/auth.js'
 import { AppError } from '../platform/errors.js'
 import type { Reports } from './reports.js'
 import { createWatching } from './watching.js'
+import { accountIdsFor } from './whose.js'
 
 /** Shorter than a token lives: whoever was shut out meanwhile does not get in again. */
 const LIFE_MS = 10 * 60_000
@@ -34,7 +33,7 @@ export const streamRoute: FastifyPluginAsyncZod<{
   reports: Pick<Reports, 'summary'>
   accounts: Pick<Accounts, 'get' | 'list'>
 }> = async (app, { reports, accounts }) => {
-  const watching = createWatching({ log: app.log as never })
+  const watching = createWatching({ log: app.log })
   const open = new Set<ServerResponse>()
   // A server that stops does not wait for its watchers; they come back to the next one.
   app.addHook('preClose', async () => {
@@ -55,10 +54,7 @@ export const streamRoute: FastifyPluginAsyncZod<{
     async (request, reply) => {
       if (!(request.headers.accept ?? '').includes('text/event-stream')) throw new EventStreamOnly()
       const { accountId, zone } = request.query
-      const ids =
-        accountId !== undefined
-          ? [(await accountFor(accounts, request.caller, accountId)).id]
-          : (accountsOf(request.caller) ?? (await accounts.list()).map(({ id }) => id))
+      const ids = await accountIdsFor(accounts, request.caller, accountId)
 
       reply.hijack()
       const { raw } = reply

@@ -10,7 +10,7 @@ type Group = { tells: Set<(text: string) => void>; timer: NodeJS.Timeout; busy: 
  * Tells everybody who watches the same thing the same words: however many browsers are open, it is looked up once every
  * two seconds, and not at all while nobody watches.
  */
-export function createWatching({ log, everyMs = EVERY_MS }: { log: Log; everyMs?: number }) {
+export function createWatching({ log, everyMs = EVERY_MS }: { log: Pick<Log, 'warn'>; everyMs?: number }) {
   const groups = new Map<string, Group>()
 
   async function look(group: Group, ask: () => Promise<unknown>): Promise<void> {
