@@ -1,6 +1,6 @@
 import t from 'tap'
 import { BRAND, liveApp, SHOP } from '../support/live-app.js'
-import { looks, PASSWORD, visit } from './browse.js'
+import { looks, visit } from './browse.js'
 
 t.setTimeout(240_000)
 t.test('first run: owner, first account, its page; nothing in between is a dead end', async (t) => {
@@ -14,11 +14,8 @@ t.test('first run: owner, first account, its page; nothing in between is a dead 
 
   await visitor.speak('en')
   await visitor.open('/accounts')
-  await page.getByLabel('Set-up code').fill('wrong')
-  await page.getByLabel('Email').fill('owner@example.com')
-  await page.getByLabel('Password').fill(PASSWORD)
   visitor.expected.add('POST /v1/setup 403')
-  await page.getByRole('button', { name: 'Create and go on' }).click()
+  await visitor.setUp('wrong')
   await page.getByRole('alert').first().waitFor()
   await page.getByLabel('Set-up code').fill(code)
   await page.getByRole('button', { name: 'Create and go on' }).click()

@@ -10,9 +10,7 @@ t.test('an audience is built by rule while its size is watched, and another from
   await rooms.tryout.begin()
   const visitor = await visit(t, url)
   const { page } = visitor
-  await visitor.open('/')
-  await visitor.speak('en')
-  await visitor.open('/audiences/new')
+  await visitor.arrive('/audiences/new')
   await visitor.signIn('o@example.com')
   const size = page.locator('[data-test=count]')
   await size.filter({ hasText: /^400$/ }).waitFor()

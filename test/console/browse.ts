@@ -50,6 +50,7 @@ export async function visit(t: { teardown(fn: () => Promise<void>): void }, url:
     if (!expected.has(told)) troubles.push(told)
   })
 
+  const open = (at: string) => page.goto(url + at)
   const speak = (language: 'zh-CN' | 'en') => page.evaluate(`localStorage.setItem('hongyan.language', '${language}')`)
   const dress = (theme: 'light' | 'dark') => page.evaluate(`localStorage.setItem('hongyan.theme', '${theme}')`)
 
@@ -60,7 +61,20 @@ export async function visit(t: { teardown(fn: () => Promise<void>): void }, url:
     expected,
     speak,
     dress,
-    open: (at: string) => page.goto(url + at),
+    open,
+    /** Opens a page as somebody who reads English. */
+    async arrive(at: string) {
+      await open('/')
+      await speak('en')
+      await open(at)
+    },
+    /** Makes the owner of a fresh installation, on its first page. */
+    async setUp(code: string) {
+      await page.getByLabel('Set-up code').fill(code)
+      await page.getByLabel('Email').fill('owner@example.com')
+      await page.getByLabel('Password').fill(PASSWORD)
+      await page.getByRole('button', { name: 'Create and go on' }).click()
+    },
     async signIn(email: string) {
       await page.locator('input[name=email]').fill(email)
       await page.locator('input[name=password]').fill(PASSWORD)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { liveApp, until } from '../support/live-app.js'
-import { PASSWORD, visit } from './browse.js'
+import { visit } from './browse.js'
 
 t.setTimeout(240_000)
 
@@ -9,20 +9,13 @@ t.test('first run to a full funnel: sandbox, audience, campaign once, online, as
   const code = (await rooms.operators.setupCode())!
   const visitor = await visit(t, url)
   const { page } = visitor
-  await visitor.open('/')
-  await visitor.speak('en')
-  await visitor.open('/')
-  await page.getByLabel('Set-up code').fill(code)
-  await page.getByLabel('Email').fill('owner@example.com')
-  await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Create and go on' }).click()
+  await visitor.arrive('/')
+  await visitor.setUp(code)
   await page.getByRole('button', { name: 'Prepare the sandbox' }).click()
   await page.getByRole('navigation', { name: 'Menu' }).waitFor()
 
   const people = await db.collection<{ _id: string; externalId?: string }>('people').find().limit(6).toArray()
-  const { _id: listId } = {
-    _id: (await rooms.audiences.create({ name: 'Six', personIds: people.map(({ _id }) => _id) })).id
-  }
+  const { id: listId } = await rooms.audiences.create({ name: 'Six', personIds: people.map(({ _id }) => _id) })
   const next = () => page.getByRole('button', { name: 'Next', exact: true }).click()
   const heading = (name: string) => page.getByRole('heading', { level: 2, name, exact: true }).waitFor()
 

@@ -9,9 +9,7 @@ t.test('the overview follows a running campaign to its end, with and without the
   await rooms.operators.create({ email: 'o@example.com', password: PASSWORD, role: 'owner', accountIds: null })
   const visitor = await visit(t, url)
   const { page } = visitor
-  await visitor.open('/')
-  await visitor.speak('en')
-  await visitor.open('/')
+  await visitor.arrive('/')
   await visitor.signIn('o@example.com')
   await page.getByRole('button', { name: 'Set up' }).click()
   await page.getByRole('button', { name: 'Prepare the sandbox' }).click()

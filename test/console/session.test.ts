@@ -56,9 +56,7 @@ t.test('sessions and roles', async (t) => {
   t.test('a viewer sees everything and can do nothing', async (t) => {
     const visitor = await visit(t, url)
     const { page } = visitor
-    await visitor.open('/')
-    await visitor.speak('en')
-    await visitor.open('/accounts')
+    await visitor.arrive('/accounts')
     await visitor.signIn('v@example.com')
     const connect = page.getByRole('button', { name: 'Connect an account' })
     await connect.waitFor()
@@ -73,9 +71,7 @@ t.test('sessions and roles', async (t) => {
   t.test('the keyboard alone gets from the menu to a page', async (t) => {
     const visitor = await visit(t, url)
     const { page } = visitor
-    await visitor.open('/')
-    await visitor.speak('en')
-    await visitor.open('/')
+    await visitor.arrive('/')
     await visitor.signIn('o@example.com')
     await page.getByRole('navigation').waitFor()
     await page.keyboard.press('Tab')

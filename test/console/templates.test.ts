@@ -6,18 +6,15 @@ t.setTimeout(240_000)
 const SHIPPED = 'SandboxLegacyShipped_'.padEnd(43, '0')
 
 t.test('a template is composed, checked, looked at and sent to one person', async (t) => {
-  const { url, sandbox, rooms } = await liveApp(t)
+  const { url, rooms } = await liveApp(t)
   await rooms.operators.create({ email: 'o@example.com', password: PASSWORD, role: 'owner', accountIds: null })
   const visitor = await visit(t, url)
   const { page } = visitor
-  await visitor.open('/')
-  await visitor.speak('en')
-  await visitor.open('/templates')
+  await visitor.arrive('/templates')
   await visitor.signIn('o@example.com')
   await page.getByText('Connect an account first').waitFor()
   await rooms.tryout.begin()
   const [shop] = await rooms.accounts.list()
-  void sandbox
 
   await visitor.open('/templates')
   await page.getByRole('link', { name: '订单发货提醒' }).waitFor()

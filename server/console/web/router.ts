@@ -1,7 +1,7 @@
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
 
 /** Each screen is a file of its own, loaded when it is first opened. */
-export const screens: RouteRecordRaw[] = [
+const screens: RouteRecordRaw[] = [
   { path: '/', component: () => import('./screens/dashboard/dashboard.vue') },
   { path: '/start', component: () => import('./screens/start/start.vue'), meta: { bare: true } },
   { path: '/accounts', component: () => import('./screens/accounts/accounts.vue') },
@@ -32,6 +32,3 @@ export const router = createRouter({
   routes: screens,
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 }
 })
-
-/** Is there a screen at this address? */
-export const hasScreen = (to: string): boolean => router.resolve(to).matched.at(-1)?.path !== '/:rest(.*)*'

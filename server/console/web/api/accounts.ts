@@ -14,7 +14,6 @@ const KEY = 'hongyan.account'
 
 /** Every account whoever is signed in may see, once read. */
 export const accounts = shallowRef<Account[]>([])
-export const accountsRead = ref(false)
 const chosenId = ref(localStorage.getItem(KEY))
 
 /** The account the console looks at; null: all of them. */
@@ -38,7 +37,6 @@ export async function readAccounts(): Promise<void> {
     if (cursor === null) break
   }
   accounts.value = found
-  accountsRead.value = true
 }
 
 const changed = async (asked: Promise<Account>): Promise<Account> => {

@@ -9,6 +9,7 @@ import type {
 import type { OperationView } from '../../../../shared/operation.js'
 import type { ImportResult } from '../../../../shared/person.js'
 import { api } from './http.js'
+import { keyed } from './key.js'
 
 export type Rule = RuleShape
 export type Audience = Omit<z.input<typeof AudienceView>, 'rule'> & { rule: Rule | null }
@@ -20,7 +21,7 @@ export type Imported = z.input<typeof ImportResult>
 export const audiencesApi = {
   get: (id: string) => api.get<Audience>(`/v1/audiences/${id}`),
   create: (body: Omit<z.input<typeof AudienceCreate>, 'rule'> & { rule?: Rule }, key: string) =>
-    api.post<Audience>('/v1/audiences', body, { 'idempotency-key': key }),
+    api.post<Audience>('/v1/audiences', body, keyed(key)),
   patch: (id: string, body: Omit<z.input<typeof AudiencePatch>, 'rule'> & { rule?: Rule }) =>
     api.patch<Audience>(`/v1/audiences/${id}`, body),
   remove: (id: string) => api.remove(`/v1/audiences/${id}`),

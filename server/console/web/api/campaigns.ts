@@ -10,7 +10,8 @@ import type {
 import type { CampaignFunnel } from '../../../../shared/report.js'
 import type { TesterCode, TesterView } from '../../../../shared/tester.js'
 import type { WaitView } from '../../../../shared/trigger.js'
-import { call, api } from './http.js'
+import { api, call, versioned, type Versioned } from './http.js'
+import { keyed } from './key.js'
 import type { Page } from './pages.js'
 
 export type Campaign = z.input<typeof CampaignView>
@@ -20,7 +21,7 @@ export type Trigger = Campaign['trigger']
 export type Run = z.input<typeof RunView>
 export type Wait = z.input<typeof WaitView>
 export type Forecast = z.input<typeof ForecastView>
-export type FunnelAnswer = z.input<typeof CampaignFunnel>
+type FunnelAnswer = z.input<typeof CampaignFunnel>
 export type Funnel = FunnelAnswer['funnel']
 export type Tests = z.input<typeof TestSendsView>
 export type Tester = z.input<typeof TesterView>
@@ -34,24 +35,18 @@ export type Check = {
   nextRuns: string[]
 }
 /** A campaign and the version it was seen in. */
-export type Seen = { thing: Campaign; etag: string | null }
+export type Seen = Versioned<Campaign>
 export type Verb = 'pause' | 'resume' | 'cancel'
-
-const seen = async (answer: Promise<Response>): Promise<Seen> => {
-  const response = await answer
-  return { thing: (await response.json()) as Campaign, etag: response.headers.get('etag') }
-}
 
 /** Campaigns, their runs and trials; each verb throws Refused. */
 export const campaignsApi = {
   get: (id: string) => api.getVersioned<Campaign>(`/v1/campaigns/${id}`),
   create: (body: CampaignBody, key: string) =>
-    seen(call('POST', '/v1/campaigns', { body, headers: { 'idempotency-key': key } })),
+    versioned<Campaign>(call('POST', '/v1/campaigns', { body, headers: keyed(key) })),
   patch: (id: string, body: z.input<typeof CampaignPatch>, etag: string | null) =>
-    seen(call('PATCH', `/v1/campaigns/${id}`, { body, ...(etag && { headers: { 'if-match': etag } }) })),
+    versioned<Campaign>(call('PATCH', `/v1/campaigns/${id}`, { body, ...(etag && { headers: { 'if-match': etag } }) })),
   remove: (id: string) => api.remove(`/v1/campaigns/${id}`),
-  duplicate: (id: string, key: string) =>
-    api.post<Campaign>(`/v1/campaigns/${id}/duplicate`, undefined, { 'idempotency-key': key }),
+  duplicate: (id: string, key: string) => api.post<Campaign>(`/v1/campaigns/${id}/duplicate`, undefined, keyed(key)),
   check: (id: string) => api.post<Check>(`/v1/campaigns/${id}/check`),
   /** `reason`: an owner takes upon them what still stands in the way. */
   activate: (id: string, reason?: string) =>
@@ -65,7 +60,7 @@ export const campaignsApi = {
   resolveUnknown: (runId: string, as: 'accepted' | 'failed') =>
     api.post<{ resolved: number }>(`/v1/runs/${runId}/resolve-unknown`, { as }),
   test: (id: string, to: 'me' | 'testers' | string[], event: Record<string, unknown> | undefined, key: string) =>
-    api.post<Tests>(`/v1/campaigns/${id}/test-sends`, { to, ...(event && { event }) }, { 'idempotency-key': key }),
+    api.post<Tests>(`/v1/campaigns/${id}/test-sends`, { to, ...(event && { event }) }, keyed(key)),
   dryRun: (id: string, event: Record<string, unknown> | undefined) =>
     api.post<{ id: string }>(`/v1/campaigns/${id}/dry-run`, event === undefined ? {} : { event }),
   testers: (accountId: string) => api.get<Page<Tester>>(`/v1/accounts/${accountId}/testers`, { limit: 50 }),

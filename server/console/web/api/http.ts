@@ -25,18 +25,20 @@ export async function call(method: Method, path: string, options: Options = {}):
 const json = async <T>(response: Response): Promise<T> =>
   (response.status === 204 ? undefined : await response.json()) as T
 
+/** An answer with its version. */
+export async function versioned<T>(answer: Promise<Response>): Promise<Versioned<T>> {
+  const response = await answer
+  return { thing: await json(response), etag: response.headers.get('etag') }
+}
+
 /** The API, JSON in and JSON out; every verb throws Refused. */
 export const api = {
   get: async <T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> =>
     json(await call('GET', path, { query, signal })),
   /** With its version, to be handed to `patch`. */
-  async getVersioned<T>(path: string): Promise<Versioned<T>> {
-    const response = await call('GET', path)
-    return { thing: await json(response), etag: response.headers.get('etag') }
-  },
+  getVersioned: <T>(path: string): Promise<Versioned<T>> => versioned(call('GET', path)),
   post: async <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> =>
     json(await call('POST', path, { body, ...(headers && { headers }) })),
-  put: async <T>(path: string, body: unknown): Promise<T> => json(await call('PUT', path, { body })),
   patch: async <T>(path: string, body: unknown, etag?: string | null): Promise<T> =>
     json(await call('PATCH', path, { body, ...(etag && { headers: { 'if-match': etag } }) })),
   remove: async (path: string): Promise<void> => void (await call('DELETE', path))

@@ -3,7 +3,7 @@ import { api } from './http.js'
 import { asRefused, type Refused } from './problem.js'
 import type { Query } from './send.js'
 
-export type Page<T> = { data: T[]; page: { nextCursor: string | null; total?: number; estimated?: boolean } }
+export type Page<T> = { data: T[]; page: { nextCursor: string | null } }
 
 /**
  * A list read page by page with its cursor. `query` is asked again whenever what it reads changes; an older answer
@@ -13,7 +13,6 @@ export function usePages<T>(path: string | (() => string), query: () => Query | 
   const rows = shallowRef<T[]>([])
   const loading = ref(false)
   const refused = shallowRef<Refused | null>(null)
-  const total = ref<number | null>(null)
   const next = ref<string | null>(null)
   let turn = 0
 
@@ -32,7 +31,6 @@ export function usePages<T>(path: string | (() => string), query: () => Query | 
       if (mine !== turn) return
       rows.value = cursor === null ? data : [...rows.value, ...data]
       next.value = page.nextCursor
-      total.value = page.total ?? total.value
       refused.value = null
     } catch (error) {
       if (mine === turn) refused.value = asRefused(error)
@@ -46,7 +44,7 @@ export function usePages<T>(path: string | (() => string), query: () => Query | 
     () => void read(null),
     { immediate: true }
   )
-  return { rows, loading, refused, total, next, more: () => read(next.value), reload: () => read(null) }
+  return { rows, loading, refused, next, more: () => read(next.value), reload: () => read(null) }
 }
 
 /** One thing, read at once and whenever what `sources` read changes; `reload` reads it again without a flicker. */

@@ -3,7 +3,7 @@ import { language } from '../words/language.js'
 import { Refused } from './problem.js'
 
 export type Query = Record<string, string | number | boolean | readonly string[] | null | undefined>
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 export type Options = {
   query?: Query | undefined
   /** A Blob goes as it is, anything else as JSON. */
@@ -13,7 +13,7 @@ export type Options = {
 }
 
 /** A path under /v1 with its query; lists become `a,b`, what is null or empty is left out. */
-export function pathWith(path: string, query: Query = {}): string {
+function pathWith(path: string, query: Query = {}): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
     value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
       ? []

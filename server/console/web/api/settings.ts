@@ -11,6 +11,7 @@ import type {
   WebhookView
 } from '../../../../shared/webhook.js'
 import { api } from './http.js'
+import { keyed } from './key.js'
 import type { Me } from './session.js'
 
 export type ApiKey = z.input<typeof ApiKeyView>
@@ -44,8 +45,6 @@ export const HOOK_EVENTS = [
   'message.accepted', 'message.delivered', 'message.failed', 'message.skipped', 'message.unknown', 'message.expired',
   'message.opened', 'campaign.state', 'credential.low', 'account.problem', 'alert.fired', 'alert.cleared'
 ] as const satisfies readonly HookEvent[] // prettier-ignore
-
-const keyed = (key: string) => ({ 'idempotency-key': key })
 
 /** Who may do what, and how the installation is set; each verb throws Refused. */
 export const settingsApi = {

@@ -18,6 +18,7 @@ import type {
 } from '../../../templates/shapes.js'
 import type { Account } from './accounts.js'
 import { api } from './http.js'
+import { keyed } from './key.js'
 
 export type Template = z.input<typeof TemplateItem>
 export type TemplateWithDrifts = z.input<typeof TemplateDetail>
@@ -47,7 +48,7 @@ export const templatesApi = {
   get: (accountId: string, templateId: string) =>
     api.get<TemplateWithDrifts>(`/v1/templates/${templateId}`, { accountId }),
   add: (body: z.input<typeof TemplateCreate>, key: string) =>
-    api.post<z.input<typeof TemplateAdded>>('/v1/templates', body, { 'idempotency-key': key }),
+    api.post<z.input<typeof TemplateAdded>>('/v1/templates', body, keyed(key)),
   remove: (accountId: string, templateId: string) => api.remove(`/v1/templates/${templateId}?accountId=${accountId}`),
   /** Takes a drift alarm down. */
   seen: (accountId: string, templateId: string) =>

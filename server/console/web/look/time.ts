@@ -24,7 +24,6 @@ const parts = {
 const formats = computed(() => ({
   minute: new Intl.DateTimeFormat(language.value, { ...parts, timeZone: zone.value }),
   second: new Intl.DateTimeFormat(language.value, { ...parts, second: '2-digit', timeZone: zone.value }),
-  day: new Intl.DateTimeFormat(language.value, { dateStyle: 'medium', timeZone: zone.value }),
   time: new Intl.DateTimeFormat(language.value, {
     hour: '2-digit',
     minute: '2-digit',
@@ -42,8 +41,6 @@ export const atMinute = (instant: string | null | undefined): string =>
   instant ? formats.value.minute.format(new Date(instant)) : '–'
 export const atSecond = (instant: string | null | undefined): string =>
   instant ? formats.value.second.format(new Date(instant)) : '–'
-export const atDay = (instant: string | null | undefined): string =>
-  instant ? formats.value.day.format(new Date(instant)) : '–'
 /** The time of day alone, and the day without its year: for axes. */
 export const atTime = (instant: string): string => formats.value.time.format(new Date(instant))
 export const atDate = (instant: string): string => formats.value.date.format(new Date(instant))

@@ -24,7 +24,7 @@ export type MenuEntry = {
   icon: Component
 }
 
-/** The rooms of the console in the order of a day's work. An entry is shown once its screen is in router.ts. */
+/** The rooms of the console in the order of a day's work. */
 export const MENU: readonly MenuEntry[] = [
   { name: 'dashboard', to: '/', icon: DashboardIcon },
   { name: 'campaigns', to: '/campaigns', icon: CampaignsIcon },

@@ -8,7 +8,6 @@ export const common = words({
     cancel: '取消',
     close: '关闭',
     remove: '删除',
-    edit: '编辑',
     add: '添加',
     back: '返回',
     next: '下一步',
@@ -30,7 +29,6 @@ export const common = words({
     requestId: (id: string) => `请求编号 ${id}`,
     shown: (n: string) => `已显示 ${n} 条`,
     needsRole: (role: string) => `需要「${role}」或以上角色`,
-    sure: '确定要继续吗？',
     roles: { owner: '所有者', operator: '运营负责人', editor: '编辑', viewer: '只读' },
     email: '邮箱',
     password: '密码'
@@ -41,7 +39,6 @@ export const common = words({
     cancel: 'Cancel',
     close: 'Close',
     remove: 'Delete',
-    edit: 'Edit',
     add: 'Add',
     back: 'Back',
     next: 'Next',
@@ -63,7 +60,6 @@ export const common = words({
     requestId: (id: string) => `request ${id}`,
     shown: (n: string) => `${n} shown`,
     needsRole: (role: string) => `Needs the role ${role} or above`,
-    sure: 'Go ahead?',
     roles: { owner: 'owner', operator: 'operator', editor: 'editor', viewer: 'viewer' },
     email: 'Email',
     password: 'Password'

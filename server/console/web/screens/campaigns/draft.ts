@@ -153,6 +153,10 @@ function openOf({ opening, page, appId, appPage, url }: Draft): CampaignBody['op
   return { miniprogram: { appId, ...(appPage !== '' && { page: appPage }) }, ...(url !== '' && { url }) }
 }
 
+/** The fields that have something in them. */
+export const filled = (content: Draft['content']): Draft['content'] =>
+  Object.fromEntries(Object.entries(content).filter(([, value]) => value.trim() !== ''))
+
 /** What the API is told of a draft; null until a template is chosen, without which it keeps no campaign. */
 export function bodyOf(draft: Draft): CampaignBody | null {
   if (draft.accountId === '' || draft.templateId === '') return null
@@ -164,7 +168,7 @@ export function bodyOf(draft: Draft): CampaignBody | null {
     templateId: draft.templateId,
     lane: draft.lane,
     trigger: triggerOf(draft),
-    content: Object.fromEntries(Object.entries(draft.content).filter(([, value]) => value.trim() !== '')),
+    content: filled(draft.content),
     missingVariable: draft.missingVariable,
     waitForCredential: draft.waitForCredential,
     ...(open !== undefined && { open }),

@@ -1,5 +1,6 @@
-import type { Campaign, CampaignState, Run, Trigger } from '../../api/campaigns.js'
+import type { Campaign, CampaignState, Run, Trigger, Verb } from '../../api/campaigns.js'
 import { atMinute, span, toWall, fromWall } from '../../look/time.js'
+import type { Role } from '../../../../../shared/operator.js'
 import type { Mood } from '../../parts/state-tag.vue'
 import { campaignWords } from './words.js'
 
@@ -23,8 +24,9 @@ export const runMoodOf = ({ state, paused }: Pick<Run, 'state' | 'paused'>): Moo
   paused && (state === 'expanding' || state === 'sending') ? 'warn' : RUN_MOODS[state]
 export const isUnderWay = ({ state }: Pick<Run, 'state'>): boolean => state === 'expanding' || state === 'sending'
 
+type Offered = Verb | 'edit' | 'remove'
 /** Which verbs a campaign of a state takes. */
-export const verbsOf = (state: CampaignState): ('edit' | 'pause' | 'resume' | 'cancel' | 'remove')[] =>
+export const verbsOf = (state: CampaignState): Offered[] =>
   state === 'draft'
     ? ['edit', 'remove']
     : state === 'online'
@@ -32,6 +34,9 @@ export const verbsOf = (state: CampaignState): ('edit' | 'pause' | 'resume' | 'c
       : state === 'paused'
         ? ['resume', 'edit', 'cancel']
         : []
+
+/** The role a verb needs. */
+export const roleFor = (verb: Offered): Role => (verb === 'resume' || verb === 'cancel' ? 'operator' : 'editor')
 
 /** When a campaign sends, as a person would say it. */
 export function triggerInWords(trigger: Trigger): string {

@@ -1,14 +1,15 @@
+import type { Source } from '../../../../../shared/credential.js'
 import type { Expiring, StatGroup } from '../../api/credentials.js'
 
 /** Days by sources, as a table wants them. */
 export function byDay(days: readonly Expiring[]): {
-  sources: string[]
-  rows: { day: string; of: Map<string, number> }[]
+  sources: Source[]
+  rows: { day: string; of: Map<Source, number> }[]
 } {
   const sources = [...new Set(days.map(({ source }) => source))].sort()
-  const rows = new Map<string, Map<string, number>>()
+  const rows = new Map<string, Map<Source, number>>()
   for (const { day, source, expiring } of days) {
-    const row = rows.get(day) ?? new Map<string, number>()
+    const row = rows.get(day) ?? new Map<Source, number>()
     rows.set(day, row.set(source, (row.get(source) ?? 0) + expiring))
   }
   return { sources, rows: [...rows].sort(([a], [b]) => a.localeCompare(b)).map(([day, of]) => ({ day, of })) }

@@ -29,3 +29,7 @@ export const sourceWords = words({
     }
   }
 })
+
+/** The name of a source; the word itself for one this console does not know. */
+export const sourceNamed = (source: string): string =>
+  (sourceWords.value.sources as Readonly<Record<string, string>>)[source] ?? source

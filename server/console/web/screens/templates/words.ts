@@ -39,7 +39,6 @@ export const templateWords = words({
     noTitles: '没有找到匹配的标题。',
     loadMore: '读取更多标题',
     compose: (title: string) => `组合「${title}」`,
-    keywords: '关键词',
     keywordsHint: (min: string, max: string) => `选择 ${min} 到 ${max} 个。`,
     choose: '可选',
     chosen: '已选，按显示顺序',
@@ -76,17 +75,6 @@ export const templateWords = words({
     send: '发送',
     sendBlocked: '先改好上面的问题。',
     outcome: '结果',
-    outcomes: {
-      planned: '等待发送',
-      held: '等待发送',
-      sending: '发送中',
-      accepted: '微信已接受',
-      delivered: '已送达',
-      failed: '发送失败',
-      unknown: '结果未知',
-      skipped: '已跳过',
-      expired: '已过期'
-    },
     history: '改动记录',
     gone: (at: string) => `${at} 起微信上没有这个模板了，不是在这里删除的。`,
     changed: (part: string) => `${part}被改动`,
@@ -94,8 +82,7 @@ export const templateWords = words({
     seen: '知道了',
     remove: '删除模板',
     removeText: (title: string) => `「${title}」会从微信删除，用它的活动将不能再发送。`,
-    choices: (list: string) => `可选值：${list}`,
-    example: '示例'
+    choices: (list: string) => `可选值：${list}`
   },
   en: {
     title: 'Templates',
@@ -136,7 +123,6 @@ export const templateWords = words({
     noTitles: 'No title matches.',
     loadMore: 'Read more titles',
     compose: (title: string) => `Compose “${title}”`,
-    keywords: 'Keywords',
     keywordsHint: (min: string, max: string) => `Choose ${min} to ${max}.`,
     choose: 'To choose from',
     chosen: 'Chosen, in order',
@@ -173,17 +159,6 @@ export const templateWords = words({
     send: 'Send',
     sendBlocked: 'Mend the problems above first.',
     outcome: 'Outcome',
-    outcomes: {
-      planned: 'Planned',
-      held: 'Planned',
-      sending: 'Sending',
-      accepted: 'Accepted by WeChat',
-      delivered: 'Delivered',
-      failed: 'Failed',
-      unknown: 'Unknown',
-      skipped: 'Skipped',
-      expired: 'Expired'
-    },
     history: 'Changes elsewhere',
     gone: (at: string) => `Gone from WeChat since ${at}, not deleted from here.`,
     changed: (part: string) => `${part} changed`,
@@ -191,7 +166,6 @@ export const templateWords = words({
     seen: 'I know',
     remove: 'Delete the template',
     removeText: (title: string) => `“${title}” is deleted on WeChat; campaigns using it cannot send any more.`,
-    choices: (list: string) => `One of: ${list}`,
-    example: 'Example'
+    choices: (list: string) => `One of: ${list}`
   }
 })
