@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SERVICE } from '../demo/accounts.js'
 import type { Client } from '../demo/client.js'
-import { finished, until } from '../demo/stage.js'
+import { until } from '../demo/stage.js'
+import { connect, serving } from './account.js'
 import { loadCrowd } from './crowd.js'
 import { judged, median, type Figure } from './figure.js'
-import { cpuSecondsOf, memoryOf, withGround, type Ground } from './ground.js'
+import { cpuSecondsOf, ownMbOf, withGround, type Ground } from './ground.js'
 
 const SECTION = 'campaigns'
 const MILLION = 1_000_000
@@ -42,20 +43,11 @@ export async function audiences(say: (line: string) => void): Promise<Figure[]> 
 }
 
 async function expansion(ground: Ground, size: number, say: (line: string) => void) {
-  const wechat = await ground.processes.start('sandbox', ['sandbox', '--port', '0', '--latency', '0-0'], { by: 'line' })
-  const { running, api } = await ground.serve(wechat.facts.url!)
-  const { kind, appid, secret } = SERVICE
-  const { id: accountId } = await api.post('/v1/accounts', {
-    kind,
-    appId: appid,
-    secret,
-    name: 'bench',
-    limits: SLOWLY,
-    serviceWindow: { bulk: true, transactional: true }
-  })
-  await finished(api, await api.post('/v1/templates/sync', { accountId }))
+  const { running, api } = await serving(ground)
+  const window = { bulk: true, transactional: true }
+  const accountId = await connect(api, SERVICE, { limits: SLOWLY, serviceWindow: window })
   say(`loading ${size} people`)
-  const crowd = await loadCrowd(ground.dir, { id: accountId, kind }, size, say)
+  const crowd = await loadCrowd(ground.dir, { id: accountId, kind: SERVICE.kind }, size, say)
   try {
     await crowd.grant(Math.floor(size / 4), { source: 'menu' })
     await settled(running.pid)
@@ -74,11 +66,11 @@ async function expansion(ground: Ground, size: number, say: (line: string) => vo
       content: { character_string1: '8231', thing2: '{{ user.nickName }}', time3: '2026-03-01 10:00' },
       open: { url: 'https://example.com' }
     })
-    const before = await memoryOf(running.pid)
+    const before = await ownMbOf(running.pid)
     const cpu = cpuSecondsOf(running.pid)
     let mostMb = 0
     const watch = setInterval(() => {
-      void memoryOf(running.pid).then(({ rssMb, anonymousMb }) => (mostMb = Math.max(mostMb, anonymousMb ?? rssMb)))
+      void ownMbOf(running.pid).then((mb) => (mostMb = Math.max(mostMb, mb)))
     }, SAMPLE_MS)
     const began = performance.now()
     await api.post(`/v1/campaigns/${campaign.id}/activate`)
@@ -98,7 +90,7 @@ async function expansion(ground: Ground, size: number, say: (line: string) => vo
       const { counts } = await api.get(`/v1/runs/${run.id}`)
       return counts.total === size ? true : null
     })
-    const grownMb = mostMb - (before.anonymousMb ?? before.rssMb)
+    const grownMb = mostMb - before
     say(
       `${Math.round(size / seconds)} rows/s, ${cpuMicros.toFixed(0)} µs of processor time each, ${grownMb.toFixed(0)} MB`
     )

@@ -93,7 +93,7 @@ export async function loadCrowd(
 }
 
 /** Inserts `size` rows in batches, in the order of their ids within each: people met over months lie in no order at all. */
-async function fill(rows: Collection<Document>, size: number, make: (i: number) => Document): Promise<void> {
+export async function fill(rows: Collection<Document>, size: number, make: (i: number) => Document): Promise<void> {
   const under: Promise<unknown>[] = []
   for (let from = 0; from < size; from += BATCH) {
     const part = Array.from({ length: Math.min(BATCH, size - from) }, (_, k) => make(from + k))

@@ -3,8 +3,8 @@ import { MongoClient } from 'mongodb'
 import type { Trigger } from '../shared/trigger.js'
 import { DAY_MS } from '../shared/limits.js'
 import { SERVICE, SHOP } from '../demo/accounts.js'
-import { createClient, type Client } from '../demo/client.js'
-import { finished, until } from '../demo/stage.js'
+import type { Client } from '../demo/client.js'
+import { until } from '../demo/stage.js'
 import { storeDir } from '../server/commands/data-dir.js'
 import { DATABASE } from '../server/commands/ground.js'
 import { openEmbedded } from '../server/embedded/embedded.js'
@@ -16,9 +16,10 @@ import { loadKeys } from '../server/platform/keys.js'
 import { createSealer } from '../server/platform/sealing.js'
 import type { WaitRow } from '../server/triggers/model.js'
 import { waitOf } from '../server/triggers/waits.js'
+import { connect, launch, serving, SHOP_MESSAGE, type Message } from './account.js'
 import { loadCrowd } from './crowd.js'
 import { judged, median, type Figure } from './figure.js'
-import { memoryOf, withGround, type Ground } from './ground.js'
+import { ownMbOf, withGround } from './ground.js'
 
 const SECTION = 'campaigns'
 
@@ -213,18 +214,14 @@ export async function dueWaits(say: (line: string) => void): Promise<Figure[]> {
       const slack = due.getTime() - Date.now()
       if (slack < 5_000) throw new Error('this machine is too slow to prepare so many waits in two minutes')
       await sleep(slack - 1_000)
-      const mb = async () => {
-        const { rssMb, anonymousMb } = await memoryOf(running.pid)
-        return anonymousMb ?? rssMb
-      }
-      const before = await mb()
+      const before = await ownMbOf(running.pid)
       let most = before
       await sleep(due.getTime() - Date.now())
       await until(
         'all have fired',
         300_000,
         async () => {
-          most = Math.max(most, await mb())
+          most = Math.max(most, await ownMbOf(running.pid))
           return (await store.anyWaiting()) ? null : true
         },
         200
@@ -245,36 +242,10 @@ export async function dueWaits(say: (line: string) => void): Promise<Figure[]> {
   })
 }
 
-type Message = { templateId: string; content: Record<string, string>; open: object }
-const SHOP_MESSAGE: Message = {
-  templateId: SHOP.legacy,
-  content: { keyword1: '1', keyword2: '2', keyword3: '3', keyword4: '4' },
-  open: { page: 'pages/bench' }
-}
 const SERVICE_MESSAGE: Message = {
   templateId: SERVICE.service,
   content: { character_string1: '1001', thing2: '一件很不错的商品', time3: '2026-03-01 10:00' },
   open: { url: 'https://example.com' }
-}
-
-/** A sandbox that answers at once, and `serve` that sends there. */
-async function serving({ processes, serve }: Ground) {
-  const wechat = await processes.start('sandbox', ['sandbox', '--port', '0', '--latency', '0-0'], { by: 'line' })
-  return { sandbox: createClient(wechat.facts.url!), ...(await serve(wechat.facts.url)) }
-}
-
-async function connect(api: Client, app: typeof SHOP | typeof SERVICE, more: object = {}): Promise<string> {
-  const { kind, appid: appId, secret } = app
-  const { id } = await api.post('/v1/accounts', { kind, appId, secret, name: 'bench', ...more })
-  await finished(api, await api.post('/v1/templates/sync', { accountId: id }))
-  return id
-}
-
-/** A campaign, online. @returns its id */
-async function launch(api: Client, accountId: string, name: string, message: Message, more: object): Promise<string> {
-  const { id } = await api.post('/v1/campaigns', { name, accountId, ...message, ...more })
-  await api.post(`/v1/campaigns/${id}/activate`)
-  return id
 }
 
 /** People of the sandbox who follow the service account: their openids. */

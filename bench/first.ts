@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import autocannon from 'autocannon'
 import { SHOP } from '../demo/accounts.js'
-import { createClient, type Client } from '../demo/client.js'
-import { finished, until } from '../demo/stage.js'
+import { createClient } from '../demo/client.js'
+import { until } from '../demo/stage.js'
+import { addAccount, connect, handInForms, launchToAll, serving } from './account.js'
 import { judged, median, type Figure } from './figure.js'
 import { memoryOf, withGround } from './ground.js'
+import { handInBatches, phonesOf } from './phones.js'
 
 const SECTION = 'first'
 const BARE = fileURLToPath(new URL(`./bare${extname(import.meta.url)}`, import.meta.url))
@@ -53,44 +54,18 @@ async function start(): Promise<Figure> {
   return judged(SECTION, 'start-to-ready', median(seconds), { atMost: 3 }, note)
 }
 
-const connect = (api: Client, limits: object = {}) =>
-  api.post('/v1/accounts', { kind: SHOP.kind, appId: SHOP.appid, secret: SHOP.secret, name: 'bench', limits })
-
 async function capture(): Promise<Figure> {
   return withGround(async ({ processes, serve }) => {
     const { api } = await serve()
     const bare = await processes.start('bare', [], { script: BARE })
-    const { id } = await connect(api)
-    const tokens = await Promise.all(
-      Array.from({ length: 50 }, async (_, i) => {
-        const minted = await api.post('/v1/capture/sessions', { accountId: id, openId: `oBench${i}` })
-        return minted.token as string
-      })
-    )
-    let n = 0
-    /** Requests a second; every batch is new, so that every right is kept. */
-    const load = async (url: string, duration: number) => {
-      const setupRequest = (request: autocannon.Request) => {
-        const caughtAt = new Date().toISOString()
-        const items = Array.from({ length: ITEMS }, () => {
-          const value = randomBytes(16).toString('hex')
-          return { id: `i${n++}`, source: 'form', value, caughtAt, place: 'home' }
-        })
-        const authorization = `Bearer ${tokens[n % tokens.length]}`
-        const headers = { 'content-type': 'application/json', authorization }
-        return { ...request, headers, body: JSON.stringify({ sentAt: caughtAt, items }) }
-      }
-      const result = await autocannon({ url, connections: 20, duration, requests: [{ method: 'POST', setupRequest }] })
-      if (result.non2xx > 0 || result.errors > 0) {
-        throw new Error(`${url}: ${result.non2xx} refused, ${result.errors} without an answer`)
-      }
-      return result.requests.average
-    }
+    const tokens = await phonesOf(api, await addAccount(api, SHOP))
     const ours = `${api.url}/v1/capture/credentials`
     const theirs = `${bare.facts.url}/bare`
-    for (const url of [ours, theirs]) await load(url, 2)
+    for (const url of [ours, theirs]) await handInBatches({ url, tokens }, ITEMS, 2)
     const rates: Record<string, number[]> = { [ours]: [], [theirs]: [] }
-    for (let round = 0; round < 3; round++) for (const url of [ours, theirs]) rates[url]!.push(await load(url, 3))
+    for (let round = 0; round < 3; round++) {
+      for (const url of [ours, theirs]) rates[url]!.push(await handInBatches({ url, tokens }, ITEMS, 3))
+    }
     const [us, them] = [median(rates[ours]!), median(rates[theirs]!)]
     const note = `${Math.round(us)} batches/s of ${ITEMS} new forms, bare Fastify ${Math.round(them)}/s; medians of 3, interleaved`
     return judged(SECTION, 'capture-ratio', us / them, { atLeast: 0.25 }, note)
@@ -102,45 +77,12 @@ const IN_FLIGHT = 500
 const LATENCY = { minMs: 200, maxMs: 500 }
 
 async function sending(): Promise<Figure> {
-  return withGround(async ({ processes, serve }) => {
-    const wechat = await processes.start('sandbox', ['sandbox', '--port', '0', '--latency', '0-0'], { by: 'line' })
-    const sandbox = createClient(wechat.facts.url!)
-    const { api } = await serve(sandbox.url)
-    const { id: accountId } = await connect(api, { perSecond: 2000, inFlight: IN_FLIGHT })
-    await finished(api, await api.post('/v1/templates/sync', { accountId }))
-    const { appid } = SHOP
-    const users = await sandbox.post<{ openids: Record<string, string> }[]>('/sandbox/users', {
-      count: MESSAGES,
-      appids: [appid]
-    })
-    const caughtAt = new Date().toISOString()
-    for (const part of chunks(
-      users.map(({ openids }) => openids[appid]!),
-      500
-    )) {
-      const asked = part.map((openid) => ({ appid, openid }))
-      const made = await sandbox.post<{ formIds: string[] }[]>('/sandbox/formids', asked)
-      const items = part.map((openId, i) => ({
-        id: openId,
-        openId,
-        source: 'form',
-        value: made[i]!.formIds[0],
-        caughtAt
-      }))
-      await api.post('/v1/credentials', { accountId, items })
-    }
+  return withGround(async (ground) => {
+    const { sandbox, api } = await serving(ground)
+    const accountId = await connect(api, SHOP, { limits: { perSecond: 2000, inFlight: IN_FLIGHT } })
+    await handInForms(api, sandbox, accountId, MESSAGES)
     await sandbox.post('/sandbox/latency', LATENCY)
-    const { id: audienceId } = await api.post('/v1/audiences', { name: 'all', rule: { all: [] } })
-    const campaign = await api.post('/v1/campaigns', {
-      name: 'bench',
-      accountId,
-      audienceId,
-      templateId: SHOP.legacy,
-      trigger: { kind: 'once', at: new Date().toISOString() },
-      content: { keyword1: '1', keyword2: '2', keyword3: '3', keyword4: '4' },
-      open: { page: 'pages/bench' }
-    })
-    await api.post(`/v1/campaigns/${campaign.id}/activate`)
+    await launchToAll(api, accountId)
     await until('all are sent', 180_000, async () => {
       const { accepted } = await sandbox.get('/sandbox/ledger/summary')
       return accepted >= MESSAGES ? true : null
@@ -166,7 +108,7 @@ const PEOPLE = 20_000
 async function memory(): Promise<Figure> {
   return withGround(async ({ serve }) => {
     const { running, api } = await serve()
-    const { id: accountId } = await connect(api)
+    const accountId = await addAccount(api, SHOP)
     const caughtAt = new Date().toISOString()
     const numbers = Array.from({ length: CREDENTIALS }, (_, i) => i)
     for (const part of chunks(numbers, 500)) {

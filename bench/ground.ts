@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient, type Client } from '../demo/client.js'
+import { createOperator } from '../demo/operator.js'
 import { createProcesses, type Processes, type Running } from '../demo/processes.js'
-import { Scope } from '../shared/operator.js'
 
 /** Processes and a data directory of one measurement, gone afterwards whatever happens. */
 export async function withGround<T>(measure: (ground: Ground) => Promise<T>): Promise<T> {
@@ -31,22 +30,18 @@ export type Ground = {
 const NOWHERE = 'http://127.0.0.1:9'
 
 async function serve(dir: string, processes: Processes, apiBase = NOWHERE) {
-  const email = 'bench@example.com'
-  const password = randomBytes(12).toString('base64url')
+  const operator = createOperator('bench@example.com')
   const running = await processes.start('serve', ['serve', '--port', '0'], {
     env: {
       HONGYAN_DATA: dir,
       HONGYAN_API_BASE: apiBase,
       HONGYAN_LOG_LEVEL: 'warn',
       HONGYAN_LOG_PRETTY: 'false',
-      HONGYAN_ADMIN_EMAIL: email,
-      HONGYAN_ADMIN_PASSWORD: password
+      ...operator.settings
     }
   })
   const door = createClient(running.facts.url!)
-  const { token } = await door.post('/v1/auth/login', { email, password })
-  const { key } = await door.as(token).post('/v1/api-keys', { name: 'bench', scopes: Scope.options })
-  return { running, api: door.as(key) }
+  return { running, api: door.as(await operator.makeKey(door, 'bench')) }
 }
 
 /** Resident memory of a process in MB: all of it, and without the pages of mapped files. */
@@ -58,6 +53,12 @@ export async function memoryOf(pid: number): Promise<{ rssMb: number; anonymousM
   }
   const kb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? NaN)
   return { rssMb: kb('VmRSS') / 1024, anonymousMb: kb('RssAnon') / 1024 }
+}
+
+/** Memory of a process's own in MB: without the pages of mapped files, where the system tells them apart. */
+export async function ownMbOf(pid: number): Promise<number> {
+  const { rssMb, anonymousMb } = await memoryOf(pid)
+  return anonymousMb ?? rssMb
 }
 
 /** Processor time a process has taken so far: what neighbours on the machine do not change. NaN where the system does not tell. */

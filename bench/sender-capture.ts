@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import autocannon from 'autocannon'
 import { SHOP } from '../demo/accounts.js'
+import { addAccount } from './account.js'
 import { startChild } from './child.js'
 import { judged, median, type Figure } from './figure.js'
 import { withGround } from './ground.js'
+import { handInBatches, phonesOf, type Side } from './phones.js'
 import { undisturbed } from './undisturbed.js'
 
 const SECTION = 'sender'
@@ -15,12 +15,8 @@ const SIZES = [
   { items: 20, atLeast: 0.3 },
   { items: 100, atLeast: 0.3 }
 ] as const
-const PHONES = 50
-const CONNECTIONS = 20
 const WARM_S = 2
 const TIMES_BATCHED = 8
-
-type Side = { url: string; tokens: string[] }
 
 /** Goal 8: rights handed in by phones, beside a server that does no more than verify, validate and insert. */
 export async function captureRates(rounds: number, seconds: number, say: (line: string) => void): Promise<Figure[]> {
@@ -31,17 +27,7 @@ export async function captureRates(rounds: number, seconds: number, say: (line: 
       const bare = await processes.start('bare', [], { script: BARE })
       const store = await processes.start('store', ['store'], { env: { HONGYAN_DATA: `${dir}/peer` } })
       const other = await peer.ask<{ url: string; token: string }>('open', store.facts.uri!)
-      const { kind, appid: appId, secret } = SHOP
-      const { id } = await api.post('/v1/accounts', { kind, appId, secret, name: 'bench' })
-      const tokens = await Promise.all(
-        Array.from({ length: PHONES }, async (_, i) => {
-          const minted = await api.post<{ token: string }>('/v1/capture/sessions', {
-            accountId: id,
-            openId: `oBench${i}`
-          })
-          return minted.token
-        })
-      )
+      const tokens = await phonesOf(api, await addAccount(api, SHOP))
       const sides: Record<'ours' | 'peer' | 'bare', Side> = {
         ours: { url: `${api.url}/v1/capture/credentials`, tokens },
         peer: { url: other.url, tokens: [other.token] },
@@ -53,9 +39,10 @@ export async function captureRates(rounds: number, seconds: number, say: (line: 
       for (const { items, atLeast } of SIZES) {
         say(`capture, ${items} a batch`)
         const rates: Record<keyof typeof sides, number[]> = { ours: [], peer: [], bare: [] }
-        for (const name of names) await load(sides[name], items, WARM_S)
+        for (const name of names) await handInBatches(sides[name], items, WARM_S)
         for (let round = 0; round < rounds; round++) {
-          for (const name of names) rates[name].push(await undisturbed(say, () => load(sides[name], items, seconds)))
+          for (const name of names)
+            rates[name].push(await undisturbed(say, () => handInBatches(sides[name], items, seconds)))
         }
         const [ours, theirs, nothing] = names.map((name) => median(rates[name])) as [number, number, number]
         credentials.set(items, ours * items)
@@ -72,25 +59,4 @@ export async function captureRates(rounds: number, seconds: number, say: (line: 
       await peer.stop()
     }
   })
-}
-
-/** Batches a second; every batch is new, so that every right is kept. */
-async function load({ url, tokens }: Side, size: number, duration: number): Promise<number> {
-  let n = 0
-  const setupRequest = (request: autocannon.Request) => {
-    const caughtAt = new Date().toISOString()
-    const items = Array.from({ length: size }, () => {
-      const value = randomBytes(16).toString('hex')
-      return { id: value, source: 'form', value, caughtAt, place: 'home' }
-    })
-    const authorization = `Bearer ${tokens[n++ % tokens.length]}`
-    const headers = { 'content-type': 'application/json', authorization }
-    return { ...request, headers, body: JSON.stringify({ sentAt: caughtAt, items }) }
-  }
-  const connections = CONNECTIONS
-  const result = await autocannon({ url, connections, duration, requests: [{ method: 'POST', setupRequest }] })
-  if (result.non2xx > 0 || result.errors > 0) {
-    throw new Error(`${url}: ${result.non2xx} refused, ${result.errors} without an answer`)
-  }
-  return result.requests.average
 }

@@ -27,8 +27,6 @@ export type Sent = {
   cpuMicros: number
   storeCpuMicros: number
   cost: Cost
-  /** Its own memory before, in MB. */
-  restMb: number
   seen: Seen
   /** Commands a message beyond what the worker asks at rest, and all there were. */
   commands: number
@@ -37,11 +35,8 @@ export type Sent = {
 
 /** A worker, a store, WeChat: each a process of its own. */
 export type SenderGround = {
-  dir: string
   uri: string
   wechat: string
-  storePid: number
-  load: Load
   fake: Child
   /** An account with this many people; its limits may be beyond WeChat's. */
   account(limits: z.infer<typeof AccountLimits>, people: number): Promise<string>
@@ -55,18 +50,17 @@ const LOOK_MS = 20
 /** Everything ends and is removed afterwards, whatever happens. */
 export async function withSender<T>(
   say: (line: string) => void,
-  use: (ground: SenderGround) => Promise<T>,
-  nodeOptions: readonly string[] = []
+  use: (ground: SenderGround) => Promise<T>
 ): Promise<T> {
   return withGround(async ({ dir, processes }) => {
     const store = await processes.start('store', ['store'], { env: { HONGYAN_DATA: dir } })
     const uri = store.facts.uri!
     const fake = startChild('fake-wechat')
-    const host = startChild('sender-host', ['--expose-gc', ...nodeOptions])
+    const host = startChild('sender-host', ['--expose-gc'])
     let load: Load | null = null
     try {
       const wechat = await fake.ask<string>('where')
-      await host.ask('open', { uri, dir, apiBase: wechat, counting: true })
+      await host.ask('open', { uri, dir, apiBase: wechat })
       const hands = (load = await openLoad(dir, uri, say))
       let accounts = 0
       let atRest: Record<string, number> | null = null
@@ -88,7 +82,7 @@ export async function withSender<T>(
         await hands.fill(wave)
         atRest ??= await undisturbed(say, resting)
         await fake.ask('begin', latency)
-        const restMb = await host.ask<number>('watch')
+        await host.ask('watch')
         const [mine, theirs] = [performance.now(), cpuSecondsOf(store.pid)]
         const at = await host.ask<number>('go', wave)
         while ((await fake.ask<number>('sends')) < count) await sleep(LOOK_MS)
@@ -111,7 +105,6 @@ export async function withSender<T>(
           cpuMicros: (cost.cpuSeconds / count) * 1e6,
           storeCpuMicros: (storeCpu / count) * 1e6,
           cost,
-          restMb,
           seen: last,
           commands: beyond(cost.commands, atRest, seconds) / count,
           allCommands: beyond(cost.commands, {}, seconds) / count
@@ -119,11 +112,8 @@ export async function withSender<T>(
       }
 
       return await use({
-        dir,
         uri,
         wechat,
-        storePid: store.pid,
-        load,
         fake,
         async account(limits, people) {
           accounts += 1

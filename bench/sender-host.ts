@@ -4,15 +4,16 @@ import { buildApp, type App } from '../server/app.js'
 import { openGround, type Ground } from '../server/commands/ground.js'
 import { readConfig } from '../server/config.js'
 import type { AccountCreate } from '../shared/account.js'
+import { DAY_MS } from '../shared/limits.js'
 import { createLog } from '../server/platform/log.js'
 import { answerParent } from './child.js'
-import { memoryOf } from './ground.js'
+import { ownMbOf } from './ground.js'
 
 // A worker as `hongyan worker` is one, pumps, follower and jobs, that counts what it asks of its store, and can be asked
 // what it cost.
 
 /** What the worker is to stand on; accounts are made in it past the API, which would not take limits beyond WeChat's. */
-export type Opening = { uri: string; dir: string; apiBase: string; counting: boolean }
+export type Opening = { uri: string; dir: string; apiBase: string }
 export type AccountWish = Pick<AccountCreate, 'kind' | 'appId' | 'limits'>
 export type RunWish = { runId: string; campaignId: string; accountId: string; templateId: string; born: number }
 
@@ -23,13 +24,11 @@ export type Cost = {
   commands: Record<string, number>
   delayP99Ms: number
   delayMaxMs: number
-  rssMb: number
   mostRssMb: number
 }
 
 const RESOLUTION_MS = 5
 const SAMPLE_MS = 50
-const DAY_MS = 86_400_000
 
 let ground: Ground | null = null
 let server: App | null = null
@@ -39,10 +38,7 @@ let sampling: NodeJS.Timeout | null = null
 let mostMb = 0
 let cpu = process.cpuUsage()
 
-const ownMb = async () => {
-  const { rssMb, anonymousMb } = await memoryOf(process.pid)
-  return anonymousMb ?? rssMb
-}
+const ownMb = () => ownMbOf(process.pid)
 
 function note({ commandName, command }: CommandStartedEvent): void {
   const name = `${commandName} ${String(commandName === 'getMore' ? command.collection : command[commandName])}`
@@ -51,19 +47,19 @@ function note({ commandName, command }: CommandStartedEvent): void {
 
 answerParent(
   {
-    async open({ uri, dir, apiBase, counting }: Opening) {
+    async open({ uri, dir, apiBase }: Opening) {
       const config = readConfig(
         {
           HONGYAN_DATA: dir,
           HONGYAN_API_BASE: apiBase,
-          MONGODB_URI: counting ? `${uri}${uri.includes('?') ? '&' : '?'}monitorCommands=true` : uri
+          MONGODB_URI: `${uri}${uri.includes('?') ? '&' : '?'}monitorCommands=true`
         },
         { terminal: false }
       )
       const log = createLog({ level: 'warn' })
       ground = await openGround(config, log)
       const { db, clock, sealer } = ground
-      if (counting) db.getClient().on('commandStarted', note)
+      db.getClient().on('commandStarted', note)
       server = await buildApp({ config, db, clock, log, sealer, random: Math.random, works: true, serves: false })
       await server.start()
     },
@@ -101,7 +97,6 @@ answerParent(
       delays.enable()
       commands = {}
       cpu = process.cpuUsage()
-      return mostMb
     },
 
     async seen(): Promise<Cost> {
@@ -113,7 +108,6 @@ answerParent(
         commands,
         delayP99Ms: Math.max(0, delays!.percentile(99) / 1e6 - RESOLUTION_MS),
         delayMaxMs: Math.max(0, delays!.max / 1e6 - RESOLUTION_MS),
-        rssMb: await ownMb(),
         mostRssMb: mostMb
       }
     }

@@ -1,5 +1,4 @@
-import { MongoClient, type Collection, type Db, type Document } from 'mongodb'
-import { storeDir } from '../server/commands/data-dir.js'
+import { MongoClient } from 'mongodb'
 import { DATABASE } from '../server/commands/ground.js'
 import { newRight } from '../server/credentials/new-right.js'
 import { FAR } from '../server/messages/model.js'
@@ -8,10 +7,9 @@ import { personIdOf } from '../server/people/recipients.js'
 import { loadKeys } from '../server/platform/keys.js'
 import { createSealer } from '../server/platform/sealing.js'
 import { DAY_MS } from '../shared/limits.js'
-import { loadCrowd, openIdOf } from './crowd.js'
+import { fill, loadCrowd, openIdOf } from './crowd.js'
 
-const BATCH = 2_000
-const AT_ONCE = 2
+const CONNECTIONS = 3
 export const TEMPLATE = 'BenchTemplate'.padEnd(43, '0')
 
 /** Messages of one run, and where they lie. */
@@ -31,12 +29,11 @@ export type Load = {
   followed(accountId: string): Promise<boolean>
   /** How many of a run's messages were accepted. */
   accepted(runId: string): Promise<number>
-  db: Db
   close(): Promise<void>
 }
 
 export async function openLoad(dir: string, uri: string, say: (line: string) => void): Promise<Load> {
-  const client = await new MongoClient(uri, { maxPoolSize: AT_ONCE + 1 }).connect()
+  const client = await new MongoClient(uri, { maxPoolSize: CONNECTIONS }).connect()
   const db = client.db(DATABASE)
   const { keyring } = await loadKeys(dir)
   const sealer = createSealer(keyring)
@@ -102,13 +99,9 @@ export async function openLoad(dir: string, uri: string, say: (line: string) => 
     followed: async (accountId) =>
       (await messages.findOne({ accountId, todo: true }, { projection: { _id: 1 } })) === null,
     accepted: (runId) => messages.countDocuments({ runId, state: 'accepted' }),
-    db,
     close: () => client.close()
   }
 }
-
-/** Where the store of an installation lies. */
-export const storeOf = storeDir
 
 /** What a message says; about as much as WeChat's own examples do. */
 export const contentOf = (i: number) => ({
@@ -117,13 +110,3 @@ export const contentOf = (i: number) => ({
   keyword3: { value: '上海市浦东新区世纪大道 100 号' },
   keyword4: { value: '2026-03-01 10:00' }
 })
-
-async function fill(rows: Collection<Document>, size: number, make: (i: number) => Document): Promise<void> {
-  const under: Promise<unknown>[] = []
-  for (let from = 0; from < size; from += BATCH) {
-    const part = Array.from({ length: Math.min(BATCH, size - from) }, (_, k) => make(from + k))
-    under.push(rows.insertMany(part, { ordered: false }))
-    if (under.length >= AT_ONCE) await under.shift()
-  }
-  await Promise.all(under)
-}

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
 import { openEmbedded, type Embedded } from '../server/embedded/embedded.js'
 import { answerParent } from './child.js'
-import { memoryOf } from './ground.js'
+import { ownMbOf } from './ground.js'
 
 // The application a store lives in: like `serve`, it holds the store in its worker thread and keeps its own loop free.
 const RESOLUTION_MS = 5
@@ -14,8 +14,7 @@ let least = Infinity
 let most = 0
 
 async function sample(): Promise<void> {
-  const { rssMb, anonymousMb } = await memoryOf(process.pid)
-  const now = anonymousMb ?? rssMb
+  const now = await ownMbOf(process.pid)
   least = Math.min(least, now)
   most = Math.max(most, now)
 }

@@ -1,6 +1,6 @@
 import { SHOP } from '../demo/accounts.js'
-import { createClient, type Client } from '../demo/client.js'
-import { finished, until } from '../demo/stage.js'
+import { until } from '../demo/stage.js'
+import { connect, handInForms, launchToAll, serving } from './account.js'
 import { judged, type Figure } from './figure.js'
 import { withGround } from './ground.js'
 
@@ -8,7 +8,6 @@ const SECTION = 'sender'
 const MESSAGES = 1000
 const PER_SECOND = 50
 const LATENCY = '200-500'
-const BATCH = 500
 /** What the customer measured for as many: one after another, by a queue, over a pool; in seconds. */
 const THEIRS = { sync: 210, queue: 45, pool: 28 }
 const GOAL_S = 21.2
@@ -18,28 +17,13 @@ const GOAL_S = 21.2
  * `serve` with its store. From the operator's word to the last answer; 20.0 s is what the limit alone takes.
  */
 export async function thousand(say: (line: string) => void): Promise<Figure[]> {
-  return withGround(async ({ processes, serve }) => {
-    const wechat = await processes.start('sandbox', ['sandbox', '--port', '0', '--latency', LATENCY], { by: 'line' })
-    const sandbox = createClient(wechat.facts.url!)
-    const { api } = await serve(sandbox.url)
-    const { kind, appid: appId, secret } = SHOP
-    const limits = { perSecond: PER_SECOND }
-    const { id: accountId } = await api.post('/v1/accounts', { kind, appId, secret, name: 'bench', limits })
-    await finished(api, await api.post('/v1/templates/sync', { accountId }))
-    await handInForms(api, sandbox, accountId)
+  return withGround(async (ground) => {
+    const { sandbox, api } = await serving(ground, LATENCY)
+    const accountId = await connect(api, SHOP, { limits: { perSecond: PER_SECOND } })
+    await handInForms(api, sandbox, accountId, MESSAGES)
 
     await api.post(`/v1/accounts/${accountId}/pause`)
-    const { id: audienceId } = await api.post('/v1/audiences', { name: 'all', rule: { all: [] } })
-    const { id } = await api.post('/v1/campaigns', {
-      name: 'bench',
-      accountId,
-      audienceId,
-      templateId: SHOP.legacy,
-      trigger: { kind: 'once', at: new Date().toISOString() },
-      content: { keyword1: '1', keyword2: '2', keyword3: '3', keyword4: '4' },
-      open: { page: 'pages/bench' }
-    })
-    await api.post(`/v1/campaigns/${id}/activate`)
+    const id = await launchToAll(api, accountId)
     const inState = async (state: string): Promise<number> =>
       (await api.get(`/v1/messages?campaignId=${id}&state=${state}&limit=1&count=true`)).page.total
     await until('all are planned', 60_000, async () => ((await inState('planned')) >= MESSAGES ? true : null))
@@ -65,30 +49,4 @@ export async function thousand(say: (line: string) => void): Promise<Figure[]> {
       judged(SECTION, 'thousand-accepted', accepted / MESSAGES, { atLeast: 1 }, `of ${MESSAGES}, ${calls.length} calls`)
     ]
   })
-}
-
-/** A form of each of as many people. */
-async function handInForms(api: Client, sandbox: Client, accountId: string): Promise<void> {
-  const { appid } = SHOP
-  const users: { openids: Record<string, string> }[] = await sandbox.post('/sandbox/users', {
-    count: MESSAGES,
-    appids: [appid]
-  })
-  const openids = users.map(({ openids: of }) => of[appid]!)
-  for (let at = 0; at < openids.length; at += BATCH) {
-    const part = openids.slice(at, at + BATCH)
-    const made: { formIds: string[] }[] = await sandbox.post(
-      '/sandbox/formids',
-      part.map((openid) => ({ appid, openid }))
-    )
-    const caughtAt = new Date().toISOString()
-    const items = part.map((openId, i) => ({
-      id: openId,
-      openId,
-      source: 'form',
-      value: made[i]!.formIds[0],
-      caughtAt
-    }))
-    await api.post('/v1/credentials', { accountId, items })
-  }
 }

@@ -30,28 +30,31 @@ export const SERVICE = {
 } as const
 
 /** Requests a second to one interface: fast enough for a short demo, slow enough to watch. */
-const PER_SECOND = 100
+const LIMITS = { perSecond: 100 }
+type Limits = { perSecond: number; inFlight?: number }
 
 /**
  * Connects the three apps of the sandbox, as an operator would: by secret, with a callback for WeChat's pushes (told to
  * the sandbox too), templates read. In mode live, so that the devtools' mock ids are refused and counted.
  */
-export async function connectAccounts(api: Client, sandbox: Client) {
+export async function connectAccounts(api: Client, sandbox: Client, limits: Limits = LIMITS) {
   const own = { openPlatform: 'demo' }
   const [shop, clinic, service] = await Promise.all(
-    [SHOP, CLINIC, SERVICE].map((app) => connect(api, sandbox, app, own))
+    [SHOP, CLINIC, SERVICE].map((app) => connect(api, sandbox, app, own, limits))
   )
   return { shop: shop!, clinic: clinic!, service: service! }
 }
 
 /** Connects the shop alone, bound to no Open Platform: its people have an openid and no more. */
-export const connectShop = (api: Client, sandbox: Client): Promise<DemoAccount> => connect(api, sandbox, SHOP, {})
+export const connectShop = (api: Client, sandbox: Client): Promise<DemoAccount> =>
+  connect(api, sandbox, SHOP, {}, LIMITS)
 
 async function connect(
   api: Client,
   sandbox: Client,
   { appid, secret, kind, name }: typeof SHOP | typeof CLINIC | typeof SERVICE,
-  own: { openPlatform?: string }
+  own: { openPlatform?: string },
+  limits: Limits
 ): Promise<DemoAccount> {
   const token = `demo${appid.slice(-8)}`
   const account = await api.post('/v1/accounts', {
@@ -61,7 +64,7 @@ async function connect(
     name,
     mode: 'live',
     apiBase: sandbox.url,
-    limits: { perSecond: PER_SECOND },
+    limits,
     callback: { token, mode: 'plain' }
   })
   const callback = { url: account.callback.url, token }

@@ -3,10 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Scope } from '../shared/operator.js'
 import { createClient, type Client } from './client.js'
+import { createOperator } from './operator.js'
 import { createProcesses, type Processes, type Running } from './processes.js'
 
 /** A whole installation on this machine: store, server, worker and a local WeChat, each a process. */
@@ -65,9 +64,9 @@ export async function buildStage({
     if (sandboxUrl === undefined) throw new Error(`the sandbox does not say where it is: ${wechat.facts.line}`)
     step(`${whole ? 'the sandbox runs' : 'store and sandbox run'} (${sandboxUrl})`)
 
-    const password = randomBytes(12).toString('base64url')
+    const operator = createOperator(EMAIL)
     const env = { ...data, ...(store && { MONGODB_URI: store.facts.uri! }), HONGYAN_API_BASE: sandboxUrl }
-    const admin = { HONGYAN_ADMIN_EMAIL: EMAIL, HONGYAN_ADMIN_PASSWORD: password }
+    const admin = operator.settings
     const [server, first] = await Promise.all([
       startAt === undefined
         ? processes.start('api', [whole ? 'serve' : 'api', '--port', '0'], { env: { ...env, ...admin } })
@@ -85,8 +84,7 @@ export async function buildStage({
     const hands = server.facts.clock === undefined ? null : createClient(server.facts.clock)
     clients.push(door, sandbox, ...(hands === null ? [] : [hands]))
     if (startAt !== undefined) await sandbox.post('/sandbox/clock', { set: startAt })
-    const login = await door.post('/v1/auth/login', { email: EMAIL, password })
-    const { key } = await door.as(login.token).post('/v1/api-keys', { name: 'demo', scopes: Scope.options })
+    const key = await operator.makeKey(door, 'demo')
 
     const stopInOrder = async (running: (Running | null)[]) => {
       for (const each of running) if (each !== null) await processes.stop(each)
@@ -96,7 +94,7 @@ export async function buildStage({
       processes,
       api: door.as(key),
       key,
-      consoleUrl: `${server.facts.url}/#demo=${password}`,
+      consoleUrl: `${server.facts.url}/#demo=${operator.password}`,
       sandbox,
       async moveTo(at) {
         if (hands === null) throw new Error('the clock of this stage is the machine’s')

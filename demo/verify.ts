@@ -67,8 +67,10 @@ export type Ledgers = {
 export type Finding = { kind: 'lost' | 'double' | 'disagreement'; text: string }
 export type Verdict = { lost: number; double: number; disagreements: number; findings: Finding[] }
 
-const OPEN = new Set(['planned', 'held', 'sending'])
-const TAKEN = new Set(['accepted', 'delivered'])
+/** States a message does not stay in. */
+export const OPEN: ReadonlySet<string> = new Set(['planned', 'held', 'sending'])
+/** States that say WeChat took it. */
+export const TAKEN: ReadonlySet<string> = new Set(['accepted', 'delivered'])
 const SOURCES: Record<SandboxCredential['kind'], readonly string[]> = {
   formId: ['form'],
   prepayId: ['payment'],

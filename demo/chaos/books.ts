@@ -1,5 +1,4 @@
 import { MongoClient, type Db } from 'mongodb'
-import { DATABASE, namesDatabase } from '../../server/commands/ground.js'
 import type { CredentialRow } from '../../server/credentials/model.js'
 import type { MessageRow } from '../../server/messages/model.js'
 import { loadKeys } from '../../server/platform/keys.js'
@@ -47,7 +46,7 @@ export async function createReader(
   async function look<T>(read: (db: Db) => Promise<T>): Promise<T> {
     const client = new MongoClient(storeUri, { maxPoolSize: 4, serverSelectionTimeoutMS: PATIENCE_MS })
     try {
-      return await read(namesDatabase(storeUri) ? client.db() : client.db(DATABASE))
+      return await read(client.db())
     } finally {
       await client.close()
     }

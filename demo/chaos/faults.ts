@@ -53,7 +53,7 @@ export function rulesOf(profile: FaultsProfile, share: number): NamedRule[] {
 
 /** These people are answered this code by this channel, always: what asking again cannot mend. Pure. */
 export function doomOf(openids: readonly string[], channel: keyof typeof PATHS, errcode: number): NamedRule[] {
-  return openids.map((openid) => ({ name: `${openid}`, rule: { path: PATHS[channel], openid, action: { errcode } } }))
+  return openids.map((openid) => ({ name: openid, rule: { path: PATHS[channel], openid, action: { errcode } } }))
 }
 
 /** Sets the rules, in this order. The answer takes them off again and tells how often each struck. */

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tryPort } from '../../server/commands/process.js'
-import { Scope } from '../../shared/operator.js'
 import { createClient, type Client } from '../client.js'
+import { createOperator } from '../operator.js'
 import { createProcesses, type Processes, type Running } from '../processes.js'
 
 /** Whom a kill -9 may hit. */
@@ -38,6 +37,7 @@ export type Installation = {
 }
 
 const EMAIL = 'chaos@example.com'
+const HOST = '127.0.0.1'
 const AGAIN_MS = 200
 const TRIES = 20
 
@@ -86,8 +86,7 @@ export async function buildInstallation({
   }
 
   try {
-    const address = async () => `127.0.0.1:${await tryPort('127.0.0.1', 0)}`
-    const [storeAt, apiAt] = [await address(), await address()]
+    const [storePort, apiPort] = [await tryPort(HOST, 0), await tryPort(HOST, 0)]
     const span = `${latency.minMs}-${latency.maxMs}`
     const wechat = await processes.start(
       'sandbox',
@@ -105,27 +104,24 @@ export async function buildInstallation({
       return post.running!
     }
     const passwordFile = join(dir, 'store.password')
-    const storeArgs = ['store', '--listen', storeAt, '--password-file', passwordFile]
+    const storeArgs = ['store', '--listen', `${HOST}:${storePort}`, '--password-file', passwordFile]
     const store = await man('store', () => processes.start('store', storeArgs, { env: { HONGYAN_DATA: dir } }))
     const storeUri = store.facts.uri!
-    const password = randomBytes(12).toString('base64url')
+    const operator = createOperator(EMAIL)
     const env = {
       HONGYAN_DATA: dir,
       HONGYAN_LOG_LEVEL: 'warn',
       HONGYAN_LOG_PRETTY: 'false',
       HONGYAN_API_BASE: sandbox.url,
-      HONGYAN_ADMIN_EMAIL: EMAIL,
-      HONGYAN_ADMIN_PASSWORD: password,
+      ...operator.settings,
       MONGODB_URI: storeUri
     }
-    const port = apiAt.split(':')[1]!
-    const server = await man('api', () => processes.start('api', ['api', '--port', port], { env }))
+    const server = await man('api', () => processes.start('api', ['api', '--port', `${apiPort}`], { env }))
     for (let n = 1; n <= workers; n++) {
       await man('worker', () => processes.start(`worker-${n}`, ['worker'], { env }))
     }
     const door = createClient(server.facts.url!)
-    const { token } = await door.post('/v1/auth/login', { email: EMAIL, password })
-    const { key } = await door.as(token).post('/v1/api-keys', { name: 'chaos', scopes: Scope.options })
+    const key = await operator.makeKey(door, 'chaos')
 
     return {
       dir,

@@ -1,6 +1,6 @@
 import { errcodeRow } from '../../server/wechat/errcodes.js'
 import { countBy } from '../ledgers.js'
-import { messageOf, verify, type Finding } from '../verify.js'
+import { messageOf, OPEN, TAKEN, verify, type Finding } from '../verify.js'
 import type { BookedMessage, Books } from './books.js'
 import type { Promised } from './load.js'
 
@@ -26,9 +26,6 @@ export type Judgement = {
   success: number
   findings: Finding[]
 }
-
-const OPEN = new Set(['planned', 'held', 'sending'])
-const TAKEN = new Set(['accepted', 'delivered'])
 
 /** Lays what was promised, our books and WeChat's side by side. `doomed`: openids that are refused always. Pure. */
 export function judge(books: Books, promised: Promised, doomed: ReadonlySet<string> = new Set()): Judgement {

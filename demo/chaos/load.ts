@@ -59,7 +59,7 @@ const PIECE = 25
 const STARTS = { forms: 0.02, followers: 0.15, grants: 0.4 }
 /** The direct ones are handed in over this share of the time. */
 const FEED = 0.85
-const PER_SECOND = 200
+const LIMITS = { perSecond: 200, inFlight: 200 }
 
 /**
  * Sets up three accounts with the people, rights and campaigns for so many messages. Nothing is sent yet.
@@ -78,11 +78,8 @@ export async function prepareLoad({
   messages: number
   shares: Shares
 }): Promise<Load> {
-  const accounts = await connectAccounts(api, sandbox)
+  const accounts = await connectAccounts(api, sandbox, LIMITS)
   const { shop, clinic, service } = accounts
-  for (const { id } of Object.values(accounts)) {
-    await api.patch(`/v1/accounts/${id}`, { limits: { perSecond: PER_SECOND, inFlight: 200 } })
-  }
   const many = (share: number, each = 1) => Math.round((messages * share) / each)
   const make = async (count: number, app: { appid: string }, follows = false): Promise<string[]> => {
     if (count === 0) return []
@@ -106,14 +103,14 @@ export async function prepareLoad({
   await rights.grants(clinic, CLINIC.subscribe, people.grants)
   await finished(api, await api.post(`/v1/accounts/${service.id}/followers/sync`))
   const campaigns = await setUpCampaigns(api, accounts, people)
-  for (const [id, group] of Object.entries(campaigns)) promised.expected[id] = people[group].length
-  const idOf = (group: keyof Shares) => Object.keys(campaigns).find((id) => campaigns[id] === group)!
+  for (const [group, id] of Object.entries(campaigns)) promised.expected[id] = people[group as keyof Shares].length
 
   async function activate(group: keyof typeof STARTS, overMs: number): Promise<void> {
     await sleep(STARTS[group] * overMs)
-    await backend.post(`/v1/campaigns/${idOf(group)}/activate`).catch(async (error) => {
+    const campaign = `/v1/campaigns/${campaigns[group]}`
+    await backend.post(`${campaign}/activate`).catch(async (error) => {
       // the first answer was lost with its server: it is online, and says so
-      const { state } = await backend.get(`/v1/campaigns/${idOf(group)}`)
+      const { state } = await backend.get(campaign)
       if (state === 'draft') throw error
     })
   }
@@ -300,12 +297,12 @@ function createRights({ sandbox, backend, promised }: { sandbox: Client; backend
   }
 }
 
-/** One campaign a group, each to a fixed list of its people; the one that answers events is online already. */
+/** The ids of one campaign a group, each to a fixed list of its people; the one that answers events is online already. */
 async function setUpCampaigns(
   api: Client,
   { shop, clinic, service }: Load['accounts'],
   people: Load['people']
-): Promise<Record<string, keyof Shares>> {
+): Promise<Record<keyof typeof STARTS | 'events', string>> {
   const known = new Map<string, string>()
   for (const { id, recipients } of await api.all('/v1/people'))
     for (const { openId } of recipients) if (openId !== undefined) known.set(openId, id)
@@ -354,5 +351,5 @@ async function setUpCampaigns(
     open: { page: 'pages/order' }
   })
   await api.post(`/v1/campaigns/${events}/activate`)
-  return { [forms]: 'forms', [followers]: 'followers', [grants]: 'grants', [events]: 'events' }
+  return { forms, followers, grants, events }
 }

@@ -28,10 +28,12 @@ export function totalsOf(outcomes: readonly Outcome[]) {
 }
 
 /** One seed in a line. */
-export function lineOf({ messages, byState, success, quietAfterMs, kills, seconds }: Outcome): string {
+export function lineOf(outcome: Outcome): string {
+  const { messages, kills, storeKills, unknown, success } = totalsOf([outcome])
+  const { quietAfterMs, seconds } = outcome
   const after = quietAfterMs === null ? 'never quiet' : `quiet after ${(quietAfterMs / 1000).toFixed(1)} s`
-  const killed = `${kills.api + kills.worker} kills and ${kills.store} of the store`
-  return `${messages} messages, ${killed}, ${byState['unknown'] ?? 0} unknown, ${(100 * success).toFixed(2)} % success, ${after}, ${seconds} s`
+  const killed = `${kills} kills and ${storeKills} of the store`
+  return `${messages} messages, ${killed}, ${unknown} unknown, ${(100 * success).toFixed(2)} % success, ${after}, ${seconds} s`
 }
 
 /** The seeds for people, one a row, and below why what is unknown is. */
@@ -53,17 +55,18 @@ export function tableOf(outcomes: readonly Outcome[]): string {
     ]
   })
   for (const outcome of outcomes) {
-    const { seed, messages, kills, faults, lost, double, stuck, byState, success, quietAfterMs } = outcome
+    const { seed, quietAfterMs } = outcome
+    const { messages, kills, storeKills, faults, lost, double, stuck, unknown, success } = totalsOf([outcome])
     table.push([
       seed,
       messages,
-      kills.api + kills.worker,
-      kills.store,
-      Object.values(faults).reduce((total, n) => total + n, 0),
+      kills,
+      storeKills,
+      faults,
       lost,
       double,
       stuck,
-      byState['unknown'] ?? 0,
+      unknown,
       `${(100 * success).toFixed(2)} %`,
       quietAfterMs === null ? 'never' : `${(quietAfterMs / 1000).toFixed(1)} s`
     ])

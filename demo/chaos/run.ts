@@ -51,10 +51,10 @@ const LATENCY = { minMs: 200, maxMs: 500 }
 /** People whose messages WeChat refuses for good, of each kind. */
 const DOOMED = 5
 
-/** Runs one seed from an empty directory to the comparison of both books, and leaves nothing behind. */
+/** Runs one seed from an empty directory to the comparison of both books, on what was `built`: whoever asked strikes it. */
 export async function runSeed(
   wish: Wish,
-  { step, built }: { step: (line: string) => void; built: (installation: Installation | null) => void }
+  { step, built }: { step: (line: string) => void; built: (installation: Installation) => void }
 ): Promise<Outcome> {
   const began = performance.now()
   const chance = seeded(wish.seed)

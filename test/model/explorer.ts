@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../shared/limits.js'
 import { brokenAtRest, brokenNow, type Broken } from './laws.js'
 import { DECISIONS, productOf, type Decisions } from './product.js'
 import { createRunner, type Bent } from './programs.js'
@@ -23,7 +24,6 @@ export type Found = {
 }
 
 export const EPOCH = Date.parse('2090-03-02T04:00:00Z')
-const DAY_MS = 86_400_000
 /** So many rounds must be enough for everything to come to rest. */
 const ROUNDS = 80
 

@@ -23,11 +23,11 @@ import { insertNew } from '../../server/platform/mongo.js'
 import type { Sealer } from '../../server/platform/sealing.js'
 import { createReceipts } from '../../server/receipts/receipts.js'
 import { msgidOf } from '../../server/senders/senders.js'
+import { DAY_MS } from '../../shared/limits.js'
 import type { Outside, Program } from './programs.js'
 import type { Planned, Right, World } from './worlds.js'
 
 export const ACCOUNT = 'a'
-const DAY_MS = 86_400_000
 
 /** Decisions that are pure functions of the product; a broken rule replaces one. */
 export const DECISIONS = {

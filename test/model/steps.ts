@@ -229,15 +229,13 @@ export function createSteps(world: World, runner: Runner) {
       const steps = state.processes.flatMap((process) => ofProcess(state, process))
       const idle = state.processes.length === 0
       let work = 0
-      const mayBegin = (role: string, args: string[], most: number, wanted: boolean) => {
-        if (!wanted) return
-        if (!world.fine.includes(role) ? true : alive(state, role) < most) {
-          work += 1
-          steps.push({ label: `${role} begins`, to: () => run(state, role, args) })
-        }
+      const mayBegin = (role: string, most: number) => !world.fine.includes(role) || alive(state, role) < most
+      const begins = (role: string) => {
+        work += 1
+        steps.push({ label: `${role} begins`, to: () => run(state, role, []) })
       }
       const turns = state.turns + 1
-      if (dueNow(state) && (!world.fine.includes('turn') || alive(state, 'turn') < world.workers)) {
+      if (dueNow(state) && mayBegin('turn', world.workers)) {
         work += 1
         steps.push({ label: 'turn begins', to: () => run({ ...state, turns }, 'turn', [`t${turns}`]) })
         if (!world.fine.includes('turn') && state.left.faults > 0) {
@@ -249,16 +247,16 @@ export function createSteps(world: World, runner: Runner) {
             })
         }
       }
-      mayBegin('follow', [], world.followers, consequences(state))
-      mayBegin('look', [], 1, looking(state))
+      if (consequences(state) && mayBegin('follow', world.followers)) begins('follow')
+      if (looking(state) && mayBegin('look', 1)) begins('look')
       steps.push(...ofOthers(state))
       // nothing else to do: time goes on by itself; otherwise somebody stalls
-      const mayPass = state.left.ticks > 0 && (idle && work === 0 ? true : state.left.stalls > 0)
+      const busy = !(idle && work === 0)
+      const mayPass = state.left.ticks > 0 && (!busy || state.left.stalls > 0)
       const unheard = state.processes.some(
         (process) => requestsOf(runner.point(process.point).waits).length > process.arrived.length
       )
       if (mayPass && !unheard) {
-        const busy = !(idle && work === 0)
         const from = busy ? { ...state, left: { ...state.left, stalls: state.left.stalls - 1 } } : state
         const due = nextDue(state)
         if (due !== null)
@@ -270,9 +268,7 @@ export function createSteps(world: World, runner: Runner) {
           })
       }
       return steps
-    },
-
-    later
+    }
   }
 }
 export type Steps = ReturnType<typeof createSteps>

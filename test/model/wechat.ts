@@ -47,8 +47,8 @@ export const rightOf = (input: SendInput): string => (input.channel === 'legacy'
 /** WeChat carries a request out. The message's id travels as its first value; one that is unfit is refused for its text. */
 export function carriedOut(wechat: Wechat, input: SendInput, now: number): { wechat: Wechat; result: WechatResult } {
   const m = input.data.keyword1!.value
+  const msgid = String(1000 + wechat.taken.length)
   const take = (key: string, by: string, more: Partial<Wechat>) => {
-    const msgid = String(1000 + wechat.taken.length)
     const taken = [...wechat.taken, { m, key, msgid, at: now, by }]
     const body: Record<string, string> = input.channel === 'legacy' ? {} : { msgid }
     return { wechat: { ...wechat, ...more, taken }, result: answerOf(0, body) }
@@ -59,7 +59,6 @@ export function carriedOut(wechat: Wechat, input: SendInput, now: number): { wec
     const before = wechat.ids[id]
     if (before !== undefined && now - before.at < SAME_ID_MS)
       return { wechat, result: answerOf(0, { msgid: before.msgid }) }
-    const msgid = String(1000 + wechat.taken.length)
     // what it must not take twice is this round of this message, whatever id it was asked with
     return take(`${m}.${id.slice(id.lastIndexOf('.') + 1)}`, 'service', {
       ids: { ...wechat.ids, [id]: { at: now, msgid } }
