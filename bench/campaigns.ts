@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SERVICE } from '../demo/accounts.js'
 import type { Client } from '../demo/client.js'
 import { until } from '../demo/stage.js'
+import { cpuSecondsOf, ownMbOf } from '../demo/process-figures.js'
 import { connect, serving } from './account.js'
 import { loadCrowd } from './crowd.js'
 import { judged, median, type Figure } from './figure.js'
-import { cpuSecondsOf, ownMbOf, withGround, type Ground } from './ground.js'
+import { withGround, type Ground } from './ground.js'
 
 const SECTION = 'campaigns'
 const MILLION = 1_000_000

@@ -16,10 +16,11 @@ import { loadKeys } from '../server/platform/keys.js'
 import { createSealer } from '../server/platform/sealing.js'
 import type { WaitRow } from '../server/triggers/model.js'
 import { waitOf } from '../server/triggers/waits.js'
+import { ownMbOf } from '../demo/process-figures.js'
 import { connect, launch, serving, SHOP_MESSAGE, type Message } from './account.js'
 import { loadCrowd } from './crowd.js'
 import { judged, median, type Figure } from './figure.js'
-import { ownMbOf, withGround } from './ground.js'
+import { withGround } from './ground.js'
 
 const SECTION = 'campaigns'
 

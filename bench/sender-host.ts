@@ -6,8 +6,8 @@ import { readConfig } from '../server/config.js'
 import type { AccountCreate } from '../shared/account.js'
 import { DAY_MS } from '../shared/limits.js'
 import { createLog } from '../server/platform/log.js'
+import { ownMbOf } from '../demo/process-figures.js'
 import { answerParent } from './child.js'
-import { ownMbOf } from './ground.js'
 
 // A worker as `hongyan worker` is one, pumps, follower and jobs, that counts what it asks of its store, and can be asked
 // what it cost.

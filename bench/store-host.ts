@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
 import { openEmbedded, type Embedded } from '../server/embedded/embedded.js'
+import { ownMbOf } from '../demo/process-figures.js'
 import { answerParent } from './child.js'
-import { ownMbOf } from './ground.js'
 
 // The application a store lives in: like `serve`, it holds the store in its worker thread and keeps its own loop free.
 const RESOLUTION_MS = 5

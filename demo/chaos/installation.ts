@@ -10,12 +10,15 @@ import { createProcesses, type Processes, type Running } from '../processes.js'
 /** Whom a kill -9 may hit. */
 export type Victim = 'api' | 'worker' | 'store'
 
-/** One store, one API, some workers and a local WeChat, each a process that can be killed and comes back. */
+/** One store, some APIs and workers, and a local WeChat, each a process that can be killed and comes back. */
 export type Installation = {
   dir: string
   processes: Processes
-  /** The API with a key of all scopes, at an address it keeps over its deaths. */
+  /** The last API with a key of all scopes, at an address it keeps over its deaths. */
   api: Client
+  /** All of them, the spared one first. */
+  apis: readonly Client[]
+  key: string
   sandbox: Client
   /** Where the store answers, also after it was killed. */
   storeUri: string
@@ -24,6 +27,11 @@ export type Installation = {
    * Resolves when it is gone; `false` when none of them runs right now.
    */
   kill(victim: Victim, chance: number): Promise<boolean>
+  /** How many APIs and workers may be killed, and how many of them are APIs. */
+  mortals: number
+  mortalApis: number
+  /** Whoever `kill` never hits but for the store, and the store. */
+  lasting: readonly Running[]
   /** How many are not back yet. */
   down(): number
   /** Resolves when everything that was killed is back. */
@@ -41,17 +49,32 @@ const HOST = '127.0.0.1'
 const AGAIN_MS = 200
 const TRIES = 20
 
-type Post = { victim: Victim; start: () => Promise<Running>; running: Running | null; back: Promise<void> }
+type Post = {
+  victim: Victim
+  spared: boolean
+  start: () => Promise<Running>
+  running: Running | null
+  back: Promise<void>
+}
 
-/** Builds one in a fresh temporary directory. `latency` is WeChat's, in ms. */
+/**
+ * Builds one in a fresh temporary directory. `latency` is WeChat's, in ms; with `spare` the first API and the first worker
+ * are never killed; `env` is for all but WeChat.
+ */
 export async function buildInstallation({
   seed,
+  apis = 1,
   workers,
-  latency
+  latency,
+  spare = false,
+  env: more = {}
 }: {
   seed: number
+  apis?: number
   workers: number
   latency: { minMs: number; maxMs: number }
+  spare?: boolean
+  env?: Record<string, string>
 }): Promise<Installation> {
   const dir = await mkdtemp(join(tmpdir(), 'hongyan-chaos-'))
   const processes = createProcesses({ dir })
@@ -86,7 +109,7 @@ export async function buildInstallation({
   }
 
   try {
-    const [storePort, apiPort] = [await tryPort(HOST, 0), await tryPort(HOST, 0)]
+    const storePort = await tryPort(HOST, 0)
     const span = `${latency.minMs}-${latency.maxMs}`
     const wechat = await processes.start(
       'sandbox',
@@ -97,18 +120,19 @@ export async function buildInstallation({
     )
     const sandbox = createClient(wechat.facts.url!)
 
-    const man = async (victim: Victim, start: () => Promise<Running>) => {
-      const post: Post = { victim, start, running: null, back: Promise.resolve() }
+    const man = async (victim: Victim, start: () => Promise<Running>, spared = false) => {
+      const post: Post = { victim, spared, start, running: null, back: Promise.resolve() }
       posts.push(post)
       await bringBack(post)
       return post.running!
     }
     const passwordFile = join(dir, 'store.password')
     const storeArgs = ['store', '--listen', `${HOST}:${storePort}`, '--password-file', passwordFile]
-    const store = await man('store', () => processes.start('store', storeArgs, { env: { HONGYAN_DATA: dir } }))
+    const store = await man('store', () => processes.start('store', storeArgs, { env: { ...more, HONGYAN_DATA: dir } }))
     const storeUri = store.facts.uri!
     const operator = createOperator(EMAIL)
     const env = {
+      ...more,
       HONGYAN_DATA: dir,
       HONGYAN_LOG_LEVEL: 'warn',
       HONGYAN_LOG_PRETTY: 'false',
@@ -116,21 +140,36 @@ export async function buildInstallation({
       ...operator.settings,
       MONGODB_URI: storeUri
     }
-    const server = await man('api', () => processes.start('api', ['api', '--port', `${apiPort}`], { env }))
-    for (let n = 1; n <= workers; n++) {
-      await man('worker', () => processes.start(`worker-${n}`, ['worker'], { env }))
+    const doors: Client[] = []
+    for (let n = 1; n <= apis; n++) {
+      const port = `${await tryPort(HOST, 0)}`
+      const start = () => processes.start(n === 1 ? 'api' : `api-${n}`, ['api', '--port', port], { env })
+      doors.push(createClient((await man('api', start, spare && n === 1)).facts.url!))
     }
-    const door = createClient(server.facts.url!)
-    const key = await operator.makeKey(door, 'chaos')
+    for (let n = 1; n <= workers; n++) {
+      await man('worker', () => processes.start(`worker-${n}`, ['worker'], { env }), spare && n === 1)
+    }
+    const key = await operator.makeKey(doors[0]!, 'chaos')
+    const keyed = doors.map((door) => door.as(key))
+    const mortals = posts.filter(({ victim, spared }) => victim !== 'store' && !spared)
 
     return {
       dir,
       processes,
-      api: door.as(key),
+      api: keyed.at(-1)!,
+      apis: keyed,
+      key,
+      mortals: mortals.length,
+      mortalApis: mortals.filter(({ victim }) => victim === 'api').length,
+      get lasting() {
+        return posts.flatMap(({ victim, spared, running }) =>
+          running !== null && (spared || victim === 'store') ? [running] : []
+        )
+      },
       sandbox,
       storeUri,
       async kill(victim, chance) {
-        const standing = posts.filter((post) => post.victim === victim && post.running !== null)
+        const standing = posts.filter((post) => post.victim === victim && !post.spared && post.running !== null)
         const post = standing[Math.floor(chance * standing.length)]
         if (post === undefined) return false
         const running = post.running!
@@ -148,7 +187,7 @@ export async function buildInstallation({
       crashes: () => crashes,
       async strike() {
         over = true
-        await Promise.all([door.close(), sandbox.close()])
+        await Promise.all([...doors, sandbox].map((client) => client.close()))
         await processes.killAll()
         await Promise.all(posts.map(({ back }) => back.catch(() => {})))
         await processes.killAll()

@@ -56,7 +56,8 @@ export type Load = {
 const BATCH = 500
 const PIECE = 25
 /** When, as a share of the time, each campaign starts. */
-const STARTS = { forms: 0.02, followers: 0.15, grants: 0.4 }
+type Starts = Record<'forms' | 'followers' | 'grants', number>
+const STARTS: Starts = { forms: 0.02, followers: 0.15, grants: 0.4 }
 /** The direct ones are handed in over this share of the time. */
 const FEED = 0.85
 const LIMITS = { perSecond: 200, inFlight: 200 }
@@ -70,13 +71,15 @@ export async function prepareLoad({
   sandbox,
   backend,
   messages,
-  shares
+  shares,
+  starts = STARTS
 }: {
   api: Client
   sandbox: Client
   backend: Stubborn
   messages: number
   shares: Shares
+  starts?: Starts
 }): Promise<Load> {
   const accounts = await connectAccounts(api, sandbox, LIMITS)
   const { shop, clinic, service } = accounts
@@ -105,8 +108,8 @@ export async function prepareLoad({
   const campaigns = await setUpCampaigns(api, accounts, people)
   for (const [group, id] of Object.entries(campaigns)) promised.expected[id] = people[group as keyof Shares].length
 
-  async function activate(group: keyof typeof STARTS, overMs: number): Promise<void> {
-    await sleep(STARTS[group] * overMs)
+  async function activate(group: keyof Starts, overMs: number): Promise<void> {
+    await sleep(starts[group] * overMs)
     const campaign = `/v1/campaigns/${campaigns[group]}`
     await backend.post(`${campaign}/activate`).catch(async (error) => {
       // the first answer was lost with its server: it is online, and says so
@@ -302,7 +305,7 @@ async function setUpCampaigns(
   api: Client,
   { shop, clinic, service }: Load['accounts'],
   people: Load['people']
-): Promise<Record<keyof typeof STARTS | 'events', string>> {
+): Promise<Record<keyof Starts | 'events', string>> {
   const known = new Map<string, string>()
   for (const { id, recipients } of await api.all('/v1/people'))
     for (const { openId } of recipients) if (openId !== undefined) known.set(openId, id)
