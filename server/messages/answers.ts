@@ -54,11 +54,13 @@ export async function storeOutcomes(
 export function createAnswers({ accountId, rows, pace, log, done, numbered, effect }: AnswersParts) {
   const waiting: Answer[] = []
   let flushing: Promise<void> | null = null
+  let next: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
 
+  /** Stores what is there. What comes meanwhile has a time of its own: a slow store is not asked for every single one. */
   async function storeAll(): Promise<void> {
-    while (waiting.length > 0) {
-      const batch = waiting.slice(0, BATCH)
+    for (let left = waiting.length; left > 0;) {
+      const batch = waiting.slice(0, Math.min(left, BATCH))
       try {
         await storeOutcomes(rows, accountId, batch)
       } catch (error) {
@@ -67,6 +69,7 @@ export function createAnswers({ accountId, rows, pace, log, done, numbered, effe
         continue
       }
       waiting.splice(0, batch.length)
+      left -= batch.length
       for (const { item } of batch) done(item)
       const fresh = batch.flatMap(({ item, msgid }) =>
         msgid === null || item.row.recipientId === null ? [] : [{ recipientId: item.row.recipientId, msgid }]
@@ -86,10 +89,14 @@ export function createAnswers({ accountId, rows, pace, log, done, numbered, effe
     }
   }
 
-  /** Stores what came, again and again until the store takes it. */
+  /** Stores what came until now, again and again until the store takes it. */
   function flush(): Promise<void> {
-    flushing ??= storeAll().finally(() => (flushing = null))
-    return flushing
+    if (flushing === null) return (flushing = storeAll().finally(() => (flushing = null)))
+    next ??= flushing.then(() => {
+      next = null
+      return flush()
+    })
+    return next
   }
 
   return {
