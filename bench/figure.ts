@@ -22,6 +22,28 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
 }
 
+/**
+ * The figures of all parts of a section. A part that breaks off is a figure that was not met, and says why: it does not
+ * take the others with it.
+ */
+export async function figuresOf(
+  section: string,
+  say: (line: string) => void,
+  parts: Readonly<Record<string, () => Promise<Figure[]>>>
+): Promise<Figure[]> {
+  const figures: Figure[] = []
+  for (const [id, measure] of Object.entries(parts)) {
+    try {
+      figures.push(...(await measure()))
+    } catch (error) {
+      say(`${id} broke off: ${error instanceof Error ? error.stack : String(error)}`)
+      const why = error instanceof Error ? error.message.split('\n', 1)[0]! : String(error)
+      figures.push({ section, id, figure: NaN, goal: 'a figure', met: false, note: `could not be measured: ${why}` })
+    }
+  }
+  return figures
+}
+
 /** The figures for people. */
 export function tableOf(figures: readonly Figure[]): string {
   const table = new Table({

@@ -1,5 +1,5 @@
 import { chaosFigures } from './chaos.js'
-import type { Figure } from './figure.js'
+import { figuresOf, type Figure } from './figure.js'
 import { senderLimit } from './limit.js'
 import { captureRates } from './sender-capture.js'
 import { withSender } from './sender-ground.js'
@@ -17,14 +17,14 @@ const FULL = { rounds: 5, peerMessages: 10_000, many: 1_000_000, captureRounds: 
  */
 export async function sender(say: (line: string) => void, { full }: { full: boolean }): Promise<Figure[]> {
   const profile = full ? FULL : QUICK
-  return [
-    ...(await thousand(say)),
-    ...(await withSender(say, (ground) => paced(ground, profile.rounds, say))),
-    ...(await withSender(say, (ground) => speed(ground, profile, say))),
-    ...(await senderLimit(say)),
-    ...(await inFlight(say)),
-    ...(await size(profile.many, say)),
-    ...(await captureRates(profile.captureRounds, profile.captureSeconds, say)),
-    ...(await chaosFigures(say))
-  ]
+  return figuresOf('sender', say, {
+    thousand: () => thousand(say),
+    paced: () => withSender(say, (ground) => paced(ground, profile.rounds, say)),
+    speed: () => withSender(say, (ground) => speed(ground, profile, say)),
+    limit: () => senderLimit(say),
+    'in-flight': () => inFlight(say),
+    size: () => size(profile.many, say),
+    capture: () => captureRates(profile.captureRounds, profile.captureSeconds, say),
+    chaos: () => chaosFigures(say)
+  })
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { judged, median, tableOf } from '../../bench/figure.js'
+import { figuresOf, judged, median, tableOf } from '../../bench/figure.js'
 
 t.test('a figure', async (t) => {
   const note = 'a note'
@@ -26,4 +26,20 @@ t.test('the median', async (t) => {
 t.test('the table shows what was met and what was not', async (t) => {
   const figures = [judged('first', 'one', 1, { atMost: 2 }, 'good'), judged('first', 'two', 3, { atMost: 2 }, 'bad')]
   t.match(tableOf(figures), /one .* 1 .*≤ 2.*✓.*good[^]*two .* 3 .*≤ 2.*✗.*bad/)
+})
+
+t.test('a part that breaks off is told as not met, and the others are measured', async (t) => {
+  const good = judged('x', 'one', 1, { atMost: 2 }, 'good')
+  const said: string[] = []
+  const figures = await figuresOf('x', (line) => said.push(line), {
+    first: async () => [good],
+    second: () => Promise.reject(new Error('no room\nmore of it')),
+    third: async () => [good]
+  })
+  t.same(figures, [
+    good,
+    { section: 'x', id: 'second', figure: NaN, goal: 'a figure', met: false, note: 'could not be measured: no room' },
+    good
+  ])
+  t.match(said, [/^second broke off: Error: no room/])
 })
