@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { FAULTS, type FaultsProfile } from './faults.js'
-import type { Installation } from './installation.js'
 import { lineOf, passed, tableOf, totalsOf } from './report.js'
 import { runSeed, type Outcome, type Wish } from './run.js'
+import { createStage } from './stage.js'
 
 const USAGE =
   'usage: npm run chaos -- [--messages N] [--seconds S] [--seeds N] [--seed FIRST] [--workers N] [--faults chaos|transient|none] [--kill-every MS] [--json]'
@@ -53,38 +53,15 @@ async function main(): Promise<{ code: number; cut?: true }> {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
     return { code: 2 }
   }
-  const began = performance.now()
-  const step = (text: string) => {
-    const since = `${Math.round((performance.now() - began) / 1000)} s`.padStart(6)
-    process.stderr.write(`${since}  ${text}\n`)
-  }
-  let standing: Installation | null = null
-  let stopping = false
-  const stop = async () => {
-    stopping = true
-    await standing?.strike()
-    process.exit(130)
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())
-
+  const { step, play } = createStage()
   const outcomes: Outcome[] = []
   for (const seed of line.seeds) {
-    try {
-      const outcome = await runSeed({ ...line, seed }, { step, built: (installation) => (standing = installation) })
-      outcomes.push(outcome)
-      step(`seed ${seed}: ${passed(outcome) ? 'both books agree' : 'NOT FINE'}; ${lineOf(outcome)}`)
-      for (const end of outcome.crashes) step(`  a process ended by itself:\n${end}`)
-      for (const { kind, text } of outcome.findings.slice(0, 20)) step(`  ${kind}: ${text}`)
-    } catch (error) {
-      if (stopping) await new Promise(() => {}) // it broke because its processes go; the end comes from there
-      const kept = standing as Installation | null
-      step(`seed ${seed} broke: ${error instanceof Error ? error.stack : String(error)}`)
-      if (kept !== null) step(`what the processes printed is in ${kept.dir}/*.log`)
-      await kept?.processes.killAll()
-      return { code: 1, cut: true }
-    }
-    await (standing as Installation | null)?.strike()
-    standing = null
+    const outcome = await play(`seed ${seed}`, (built) => runSeed({ ...line, seed }, { step, built }))
+    if (outcome === null) return { code: 1, cut: true }
+    outcomes.push(outcome)
+    step(`seed ${seed}: ${passed(outcome) ? 'both books agree' : 'NOT FINE'}; ${lineOf(outcome)}`)
+    for (const end of outcome.crashes) step(`  a process ended by itself:\n${end}`)
+    for (const { kind, text } of outcome.findings.slice(0, 20)) step(`  ${kind}: ${text}`)
   }
   const totals = totalsOf(outcomes)
   process.stdout.write(

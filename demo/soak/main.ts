@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
-import type { Installation } from '../chaos/installation.js'
+import { createStage } from '../chaos/stage.js'
 import { PLAIN } from '../report.js'
 import { passed, runSoak, type Soak, type Wish } from './run.js'
 
@@ -57,31 +57,11 @@ async function main(): Promise<{ code: number; cut?: true }> {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
     return { code: 2 }
   }
-  const began = performance.now()
-  const step = (text: string) =>
-    process.stderr.write(`${`${Math.round((performance.now() - began) / 1000)} s`.padStart(6)}  ${text}\n`)
-  let standing: Installation | null = null
-  let stopping = false
-  const stop = async () => {
-    stopping = true
-    await standing?.strike()
-    process.exit(130)
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => void stop())
-  let soak: Soak
-  try {
-    soak = await runSoak(line, { step, built: (installation) => (standing = installation) })
-  } catch (error) {
-    if (stopping) await new Promise(() => {}) // it broke because its processes go; the end comes from there
-    const kept = standing as Installation | null
-    step(`the soak broke: ${error instanceof Error ? error.stack : String(error)}`)
-    if (kept !== null) step(`what the processes printed is in ${kept.dir}/*.log`)
-    await kept?.processes.killAll()
-    return { code: 1, cut: true }
-  }
+  const { step, play } = createStage()
+  const soak = await play('the soak', (built) => runSoak(line, { step, built }))
+  if (soak === null) return { code: 1, cut: true }
   for (const { kind, text } of soak.findings.slice(0, 20)) step(`  ${kind}: ${text}`)
   for (const end of soak.crashes) step(`  a process ended by itself:\n${end}`)
-  await (standing as Installation | null)?.strike()
   const { findings, ...facts } = soak
   process.stdout.write(
     line.json
