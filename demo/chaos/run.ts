@@ -111,7 +111,7 @@ export async function undergo(
   const over = new AbortController()
   const kill = { everyMs: killEveryMs, forMs: overMs, storeLives }
   const killing = killEveryMs > 0 ? killAround(installation, seeded(seed), kill, over.signal) : null
-  const storming = faults === 'chaos' ? storm(installation, over.signal) : null
+  const storming = faults === 'chaos' ? storm(installation, overMs, over.signal) : null
   const feeding = load.run(overMs)
   feeding.catch(() => {}) // awaited below
   const watching = watch(reader, step, over.signal)

@@ -6,6 +6,8 @@ import type { Installation } from './installation.js'
 export type Kills = { api: number; worker: number; store: number }
 
 const STORM_MS = 15_000
+/** WeChat lets a token be replaced by force 20 times a day; who has used them up sends nothing more until midnight. */
+const STORMS_MOST = 12
 const LOOK_MS = 100
 
 /**
@@ -40,10 +42,11 @@ export async function killAround(
 /** So long, or until told to stop. */
 export const pause = (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).catch(() => {})
 
-/** WeChat voids every account's token now and then, so that all that is in flight meets 40001. */
-export async function storm({ sandbox }: Installation, signal: AbortSignal): Promise<void> {
+/** WeChat voids every account's token now and then, for `forMs`, so that all that is in flight meets 40001. */
+export async function storm({ sandbox }: Installation, forMs: number, signal: AbortSignal): Promise<void> {
+  const everyMs = Math.max(STORM_MS, forMs / STORMS_MOST)
   while (!signal.aborted) {
-    await pause(STORM_MS, signal)
+    await pause(everyMs, signal)
     if (signal.aborted) return
     for (const { appid } of [SHOP, CLINIC, SERVICE]) await sandbox.post('/sandbox/tokens/void', { appid })
   }
