@@ -323,6 +323,9 @@ export function createAccounts({
     /** WeChat pushed something just now. */
     touchCallback: (id: string, at: Date): Promise<void> => note(id, { 'callback.lastReceivedAt': at }),
 
+    /** Something came to its callback that was not signed with its token: `hongyan doctor` tells of it. */
+    refusedCallback: (id: string, at: Date): Promise<void> => note(id, { 'callback.lastRefusedAt': at }),
+
     /** What a probe found: stored as the account's state. */
     async settle(id: string, findings: Findings): Promise<Account> {
       await note(id, { ...findings, verifiedAt: clock.now() })

@@ -47,6 +47,8 @@ export type AccountRow = {
     format: AccountView['callback']['format']
     relayTo: string | null
     lastReceivedAt: Date | null
+    /** When a push or a check of the address was last turned away for its signature; absent: never. */
+    lastRefusedAt?: Date
   }
   permissions: number[]
   functions: AccountView['functions']

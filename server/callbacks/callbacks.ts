@@ -47,6 +47,25 @@ export function createCallbacks(parts: CallbackParts) {
     }
   }
 
+  /** What is signed with another token is noted, at most every ten seconds an account: anybody may knock. */
+  const refusals = new Map<string, number>()
+  async function signed<T>(account: Account, query: PushQuery, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const now = clock.now()
+      const last = refusals.get(account.id) ?? -Infinity
+      const isSigned = query.signature !== undefined || query.msg_signature !== undefined
+      if (isSigned && isBadSignature(error) && Math.abs(now.getTime() - last) >= NOTE_EVERY_MS) {
+        refusals.set(account.id, now.getTime())
+        await accounts
+          .refusedCallback(account.id, now)
+          .catch((err: unknown) => log.warn({ err, accountId: account.id }, 'a push turned away was not noted'))
+      }
+      throw error
+    }
+  }
+
   async function note(account: Account, now: Date): Promise<void> {
     const last = account.callback.lastReceivedAt
     if (last !== null && Math.abs(now.getTime() - last.getTime()) < NOTE_EVERY_MS) return
@@ -58,7 +77,8 @@ export function createCallbacks(parts: CallbackParts) {
   return {
     /** WeChat's check of the address: the text to answer. @throws NotAllowed, NoSuchAccount */
     async handshake(appId: string, query: PushQuery): Promise<string> {
-      return answerEcho(await keysOf(await accounts.get(appId)), query)
+      const account = await accounts.get(appId)
+      return signed(account, query, async () => answerEcho(await keysOf(account), query))
     },
 
     /**
@@ -67,7 +87,9 @@ export function createCallbacks(parts: CallbackParts) {
      */
     async receive(appId: string, query: PushQuery, body: string, contentType: string): Promise<'stored' | 'duplicate'> {
       const account = await accounts.get(appId)
-      const push = opened(account, await keysOf(account), query, body, contentType)
+      const push = await signed(account, query, async () =>
+        opened(account, await keysOf(account), query, body, contentType)
+      )
       const openId = push.fromUserName
       const recipient = openId === '' ? null : await people.recipient(account.id, openId)
       const items = pushEvents(push, sealer.seal).map((event) => ({
@@ -81,4 +103,7 @@ export function createCallbacks(parts: CallbackParts) {
     }
   }
 }
+
+const isBadSignature = (error: unknown) => error instanceof NotAllowed && error.code === 'callback.bad-signature'
+
 export type Callbacks = ReturnType<typeof createCallbacks>

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
 /** What a command may touch of the world around it; tests hand in their own. */
@@ -7,6 +8,9 @@ export type Io = {
   env: Record<string, string | undefined>
   /** Whole standard input, asked for only by `-` arguments. */
   stdin(): Promise<string>
+  /** Standard input and output as they are, for commands that stand in a pipe. */
+  input(): Readable
+  output(): Writable & { isTTY?: boolean }
 }
 
 /** One word after `hongyan`. `run` resolves with the exit code. */

@@ -2,47 +2,48 @@ import { randomUUID } from 'node:crypto'
 import { createWriteStream, existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Db } from 'mongodb'
 import { fromPlain } from '../embedded/bson/document.js'
 import { createClock } from '../platform/clock.js'
-import { Fault, readArguments, type Command } from './command.js'
+import { createChecksum, type Sum } from './checksum.js'
+import { Fault, readArguments, UsageFault, type Command } from './command.js'
 import { toJson, writeDocument } from './extended-json.js'
 import { KEYRING } from './ground.js'
-import { FORMAT, openSide, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { countOf, FORMAT, openSide, tableOf, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
 import type { CollectionLine, Head, Tail } from './transfer.js'
 
 /** What an index carries that is its server's business, not its own. */
 const OF_THE_SERVER = ['v', 'ns']
 
-/** `hongyan export`: everything a database holds (ours, unless --uri names another), as lines of JSON in a file. */
+/** `hongyan export`: everything a database holds (ours, unless --uri names another), as lines of JSON in a file or a pipe. */
 export const exportCommand: Command = {
-  usage: 'hongyan export [--uri URI | --data DIR] FILE[.gz]',
+  usage: 'hongyan export [--uri URI | --data DIR] [FILE[.gz] | -]',
   async run(argv, io) {
-    const { values, positionals } = readArguments(argv, TRANSFER_OPTIONS, { min: 1, max: 1 })
-    const file = resolve(positionals[0]!)
-    if (existsSync(file)) throw new Fault(`${file} is there already; name a new file`)
+    const { values, positionals } = readArguments(argv, TRANSFER_OPTIONS, { min: 0, max: 1 })
+    const [name = '-'] = positionals
+    const output = io.output()
+    if (name === '-' && output.isTTY) throw new UsageFault('name a file, or let a pipe take it')
+    const file = name === '-' ? null : resolve(name)
+    if (file !== null && existsSync(file)) throw new Fault(`${file} is there already; name a new file`)
     const side = await openSide(values, io, false)
-    const counts = { collections: 0, documents: 0 }
+    const sums = new Map<string, Sum>()
     let others: string[] = []
-    const part = `${file}.part`
     try {
-      const lines = Readable.from(blocks(exportLines(side.db, counts)))
-      // What is sealed stays sealed in it; the rest is people's data all the same.
-      const target = createWriteStream(part, { mode: 0o600 })
-      if (file.endsWith('.gz')) await pipeline(lines, createGzip(), target)
-      else await pipeline(lines, target)
-      await rename(part, file)
+      const lines = blocks(exportLines(side.db, sums))
+      if (file === null) await intoPipe(lines, output)
+      else await intoFile(lines, file)
       others = await otherDatabases(side.db)
-    } catch (error) {
-      await rm(part, { force: true })
-      throw fileFault(file, error)
     } finally {
       await side.close()
     }
-    io.out(`${counts.collections} collections, ${counts.documents} documents of ${side.name} are in ${file}`)
+    // In a pipe, standard output is the export itself.
+    const tell = file === null ? io.err : io.out
+    const documents = countOf(sums)
+    tell(`${sums.size} collections, ${documents} documents of ${side.name} are in ${file ?? 'the pipe'}`)
+    tell(tableOf(sums))
     if (others.length > 0) {
       io.err(
         `only the database ${side.db.databaseName} is in it; name another one in --uri to move ${others.join(', ')}`
@@ -53,7 +54,30 @@ export const exportCommand: Command = {
   }
 }
 
-async function* exportLines(db: Db, counts: Tail['end']): AsyncGenerator<string> {
+async function intoPipe(lines: AsyncGenerator<string>, output: Writable): Promise<void> {
+  try {
+    await pipeline(Readable.from(lines), output, { end: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+    throw new Fault('whoever reads the pipe has ended: look at what it says')
+  }
+}
+
+async function intoFile(lines: AsyncGenerator<string>, file: string): Promise<void> {
+  const part = `${file}.part`
+  try {
+    // What is sealed stays sealed in it; the rest is people's data all the same.
+    const target = createWriteStream(part, { mode: 0o600 })
+    if (file.endsWith('.gz')) await pipeline(Readable.from(lines), createGzip(), target)
+    else await pipeline(Readable.from(lines), target)
+    await rename(part, file)
+  } catch (error) {
+    await rm(part, { force: true })
+    throw fileFault(file, error)
+  }
+}
+
+async function* exportLines(db: Db, sums: Map<string, Sum>): AsyncGenerator<string> {
   const mark = await db.collection<{ _id: string; mark: string }>('settings').findOne({ _id: KEYRING })
   const collections = await db.listCollections().toArray()
   if (collections.some(({ name }) => name === UNDER_WAY)) {
@@ -76,13 +100,14 @@ async function* exportLines(db: Db, counts: Tail['end']): AsyncGenerator<string>
     const own = indexes.filter((index) => String(index.name) !== '_id_').map((index) => withoutServer(index))
     const line: CollectionLine = { collection: name, indexes: own.map((index) => toJson(fromPlain(index))) }
     yield JSON.stringify(line)
-    counts.collections++
+    const checksum = createChecksum()
     for await (const raw of collection.find({}, { raw: true, batchSize: 1_000 })) {
+      checksum.add(raw as unknown as Buffer)
       yield writeDocument(raw as unknown as Buffer)
-      counts.documents++
     }
+    sums.set(name, checksum.sum())
   }
-  const tail: Tail = { end: counts }
+  const tail: Tail = { end: { collections: sums.size, documents: countOf(sums), sums: Object.fromEntries(sums) } }
   yield JSON.stringify(tail)
 }
 

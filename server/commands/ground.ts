@@ -3,7 +3,7 @@ import type { Config } from '../config.js'
 import { openEmbedded } from '../embedded/embedded.js'
 import type { Clock } from '../platform/clock.js'
 import { createSyncedClock, type SyncedClock } from '../platform/clock-sync.js'
-import { loadKeys, parseKeyLine } from '../platform/keys.js'
+import { loadKeys, parseKeyLine, watchKeys } from '../platform/keys.js'
 import type { Log } from '../platform/log.js'
 import { connectMongo } from '../platform/mongo.js'
 import { createSealer, type Sealer } from '../platform/sealing.js'
@@ -19,6 +19,8 @@ export type Ground = {
   /** `owner`: this process runs the embedded store; others on the same data connect to it. */
   store: { kind: 'mongodb' | 'embedded'; owner: boolean; uri: string }
   keysMade: boolean
+  /** Has the store been exchanged for one of another key ring since? null: no. */
+  keysFault(): Promise<string | null>
   close(): Promise<void>
 }
 
@@ -26,6 +28,10 @@ export type Ground = {
 export const DATABASE = 'hongyan'
 /** The document in `settings` that holds the mark of the key ring the store was written with; hashed, it is that mark. */
 export const KEYRING = 'keyring'
+type Mark = { _id: string; mark: string }
+
+/** The key ring at hand is not the one the store was written with. */
+export class AnotherKeyring extends Fault {}
 
 /** @throws Fault, KeysFault, StoreUnreachable: each with a message for the person who starts the process */
 export async function openGround(config: Config, log: Log): Promise<Ground> {
@@ -38,7 +44,7 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
   try {
     db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
     const open = db
-    const sealer = createSealer(keys.keyring)
+    const sealer = createSealer(config.keys === null ? watchKeys(config.dataDir, keys.keyring) : keys.keyring)
     await mustBelong(db, sealer)
     const synced = createSyncedClock(log)
     await synced.start(open)
@@ -49,6 +55,10 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
       synced,
       store: { kind: embedded === null ? 'mongodb' : 'embedded', owner: embedded?.owner ?? false, uri },
       keysMade: keys.made,
+      async keysFault() {
+        const seen = await open.getClient().db(open.name).collection<Mark>('settings').findOne({ _id: KEYRING })
+        return seen?.mark === sealer.hash(KEYRING) ? null : 'the store was written with another key ring'
+      },
       async close() {
         synced.stop()
         await open.close()
@@ -67,7 +77,7 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
  * sealed could be read.
  */
 async function mustBelong(db: Connection, sealer: Sealer): Promise<void> {
-  const settings = db.getClient().db(db.name).collection<{ _id: string; mark: string }>('settings')
+  const settings = db.getClient().db(db.name).collection<Mark>('settings')
   const mark = sealer.hash(KEYRING)
   const seen = await settings.findOneAndUpdate(
     { _id: KEYRING },
@@ -75,7 +85,7 @@ async function mustBelong(db: Connection, sealer: Sealer): Promise<void> {
     { upsert: true, returnDocument: 'after' }
   )
   if (seen !== null && seen.mark !== mark) {
-    throw new Fault(
+    throw new AnotherKeyring(
       'this store was written with another key ring: bring back its keys.json (or HONGYAN_KEYS) beside it'
     )
   }

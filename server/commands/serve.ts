@@ -2,6 +2,8 @@ import { setFlagsFromString } from 'node:v8'
 import { buildApp } from '../app.js'
 import { VERSION } from '../version.js'
 import { readConfig, type Config } from '../config.js'
+import { listenForScrapes } from '../metrics/routes.js'
+import type { SyncedClock } from '../platform/clock-sync.js'
 import { createLog } from '../platform/log.js'
 import { readArguments, readPort, type Command, type Io } from './command.js'
 import { openGround } from './ground.js'
@@ -22,6 +24,8 @@ const FLAGS = '[--port N] [--host ADDRESS] [--data DIR] [--pretty]'
  * what is alive before it is looked through; so at most as much again.
  */
 const HEAP = '--heap-growing-percent=100'
+/** More than this is no drift any more. */
+const MOST_SKEW_S = 60
 /** A stop that hangs longer than this is ended by force. */
 const STOP_MS = 20_000
 
@@ -64,8 +68,12 @@ async function serve(duty: Duty, argv: string[], io: Io): Promise<number> {
     random: Math.random,
     works: duty.works,
     serves: duty.serves,
-    checks: [{ name: 'clock', check: async () => (synced.fresh() ? null : 'the time of the store is not known') }]
+    checks: [
+      { name: 'keys', check: ground.keysFault },
+      { name: 'clock', check: async () => clockFault(synced) }
+    ]
   })
+  let scrapes: { url: string; close(): Promise<void> } | null = null
   try {
     if (config.adminEmail !== null && config.adminPassword !== null) {
       await server.rooms.operators.ready()
@@ -73,9 +81,23 @@ async function serve(duty: Duty, argv: string[], io: Io): Promise<number> {
         log.info('the owner of HONGYAN_ADMIN_EMAIL was made')
       }
     }
+    server.rooms.metrics.watchProcess()
+    if (config.metrics !== null) {
+      const { host, port } = config.metrics
+      scrapes = await listenForScrapes(server.rooms.metrics, config.metrics).catch((error: unknown) => {
+        throw listenFault(error, host, port)
+      })
+    }
     await server.start()
     const url = listens ? await listen(server.app, config) : null
-    const facts = { url, store: store.kind, ownsStore: store.owner, works: duty.works, pid: process.pid }
+    const facts = {
+      url,
+      store: store.kind,
+      ownsStore: store.owner,
+      works: duty.works,
+      pid: process.pid,
+      ...(scrapes !== null && { metrics: scrapes.url })
+    }
     log.info(facts, listens ? 'listening' : 'working')
     if (duty.serves) await greet(io, url!, pretty, await server.rooms.operators.setupCode(), log)
     process.send?.({ kind: 'ready', ...facts })
@@ -89,11 +111,19 @@ async function serve(duty: Duty, argv: string[], io: Io): Promise<number> {
       process.exit(1)
     }, STOP_MS)
     await server.stop()
+    await scrapes?.close()
     await ground.close()
     clearTimeout(force)
     log.info('stopped')
     log.flush()
   }
+}
+
+/** What is due and what is leased goes by the store's time; a machine far from it has logs nobody can read beside others. */
+function clockFault(synced: SyncedClock): string | null {
+  if (!synced.fresh()) return 'the time of the store is not known'
+  const seconds = Math.round(Math.abs(synced.offsetMs()) / 1000)
+  return seconds <= MOST_SKEW_S ? null : `this machine's clock is ${seconds} s off the store's: set it by NTP`
 }
 
 function configWith(flags: { port?: string; host?: string; data?: string }, env: Io['env']): Config {

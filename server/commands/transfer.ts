@@ -11,6 +11,7 @@ import { createSealer } from '../platform/sealing.js'
 import { Fault, UsageFault, type Io } from './command.js'
 import { mustBeWritable, storeDir } from './data-dir.js'
 import { DATABASE, KEYRING, namesDatabase } from './ground.js'
+import type { Sum } from './checksum.js'
 
 /** The form of the lines; import takes no other. */
 export const FORMAT = 1
@@ -21,8 +22,8 @@ export const UNDER_WAY = 'hongyan_import'
 export type Head = { hongyan: 'export'; format: number; id: string; at: string; keyring: string | null }
 /** Before a collection's documents. */
 export type CollectionLine = { collection: string; indexes: unknown[] }
-/** The last line; a file without it was cut off. */
-export type Tail = { end: { collections: number; documents: number } }
+/** The last line; a file without it was cut off. `sums` are by collection. */
+export type Tail = { end: { collections: number; documents: number; sums: Record<string, Sum> } }
 
 export const TRANSFER_OPTIONS = { uri: { type: 'string' }, data: { type: 'string' } } as const
 
@@ -68,6 +69,21 @@ export async function keyringMark({ keys, dataDir }: Config): Promise<string | n
   if (keys !== null) return createSealer(parseKeyLine(keys)).hash(KEYRING)
   if (!existsSync(join(dataDir, 'keys.json'))) return null
   return createSealer((await loadKeys(dataDir)).keyring).hash(KEYRING)
+}
+
+/** How many documents there are in all. */
+export const countOf = (sums: ReadonlyMap<string, Sum>): number =>
+  [...sums.values()].reduce((total, { documents }) => total + documents, 0)
+
+/** The sums of a list of collections, one a line. */
+export function tableOf(sums: ReadonlyMap<string, Sum>): string {
+  const width = Math.max(10, ...[...sums.keys()].map((name) => name.length))
+  const line = (name: string, documents: string, checksum: string) =>
+    `  ${name.padEnd(width)}  ${documents.padStart(10)}  ${checksum}`
+  return [
+    line('collection', 'documents', 'checksum'),
+    ...[...sums].map(([name, { documents, checksum }]) => line(name, String(documents), checksum))
+  ].join('\n')
 }
 
 /** The lines of an export, parsed. @throws Fault when the file cannot be read or holds something else */

@@ -1,16 +1,14 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { extname, join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import { setTimeout as retry } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { nodeVersion } from '../../../server/commands/doctor.js'
 import { namesDatabase } from '../../../server/commands/ground.js'
 import { VERSION } from '../../../server/version.js'
 import { run } from './run.js'
+import { start } from './start.js'
 
 // Whole processes start here, several of them.
 t.setTimeout(170_000)
@@ -22,12 +20,12 @@ t.test('a wrong command line', async (t) => {
     t.match(await run(['serve', '--port', '99999']), { code: 2, err: /no port/ })
     t.match(await run(['key', 'create']), { code: 2, err: /--scopes is missing/ })
     t.match(await run(['key', 'create', '--scopes', 'all,things']), { code: 2, err: /"all" is no scope/ })
-    t.match(await run(['keys', 'burn']), { code: 2, err: /none of new, list, rotate/ })
+    t.match(await run(['keys', 'burn']), { code: 2, err: /none of new, list, status, add, rotate, reseal, retire/ })
     t.match(await run(['store', 'backup']), { code: 2, err: /needs a directory/ })
     t.match(await run(['store', '--listen', '8480']), { code: 2, err: /HOST:PORT/ })
     t.match(await run(['store', '--password-file', 'x']), { code: 2, err: /is for --listen/ })
     t.match(await run(['store', '--password', 'x']), { code: 2, err: /'--password'/ }) // ps would show it to everybody
-    t.match(await run(['export']), { code: 2, err: /usage: hongyan export/ })
+    t.match(await run(['export', 'a', 'b']), { code: 2, err: /usage: hongyan export/ })
     t.match(await run(['import', 'a', 'b']), { code: 2, err: /"b" is one word too many/ })
     t.match(await run(['account', 'add', '--kind', 'shop', '--app-id', 'wx1', '--secret', 'x']), {
       code: 2,
@@ -163,52 +161,23 @@ t.test('an installation is prepared without a login', async (t) => {
   })
 })
 
-/** `hongyan …` as a process of its own; `ready` is what it says to its parent. */
-async function start(t: Test, argv: string[], env: Record<string, string>) {
-  const here = fileURLToPath(import.meta.url)
-  const main = fileURLToPath(new URL(`../../../server/main${extname(here)}`, import.meta.url))
-  const child: ChildProcess = fork(main, argv, {
-    env: { PATH: process.env.PATH, HONGYAN_LOG_PRETTY: 'false', ...env },
-    silent: true
-  })
-  const lines: string[] = []
-  const heard = new EventEmitter()
-  for (const stream of [child.stdout!, child.stderr!]) {
-    createInterface(stream).on('line', (line) => {
-      lines.push(line)
-      heard.emit('line')
-    })
-  }
-  /** The first line with this in it; its words travel beside the message that the process is ready. */
-  const line = async (part: string): Promise<string> => {
-    for (;;) {
-      const found = lines.find((each) => each.includes(part))
-      if (found !== undefined) return found
-      await once(heard, 'line')
-    }
-  }
-  const ended = once(child, 'exit').then(([code]) => code as number | null)
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  const ready = await Promise.race([once(child, 'message').then(([message]) => message as any), ended.then(() => null)])
-  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
-    child.kill(signal)
-    return ended
-  }
-  return { ready, lines, line, ended, stop }
-}
-
 t.test('a server', async (t) => {
   const env = { HONGYAN_DATA: join(t.testdir(), 'data'), HONGYAN_API_BASE: 'http://127.0.0.1:1' }
-  const first = await start(t, ['serve', '--port', '0'], env)
+  const first = await start(t, ['serve', '--port', '0'], { ...env, HONGYAN_METRICS: '127.0.0.1:0' })
 
   t.test('comes up with its own store although WeChat is away, and says where', async (t) => {
     t.match(first.ready, { kind: 'ready', store: 'embedded', ownsStore: true, works: true, url: /^http:/ })
     const answer = await fetch(`${first.ready.url}/readyz`)
     t.same([answer.status, await answer.json()], [200, { status: 'ready', causes: [] }])
     t.ok(JSON.parse(await readFile(join(env.HONGYAN_DATA, 'keys.json'), 'utf8')).hash)
+  })
+  t.test('tells its figures where it was told to, without a token, and on the API to nobody without', async (t) => {
+    const text = await (await fetch(first.ready.metrics)).text()
+    const checks = ['hongyan_check_ok{check="keys"} 1', 'hongyan_check_ok{check="clock"} 1']
+    for (const line of ['hongyan_jobs_running 1', ...checks]) t.ok(text.includes(`${line}\n`), line)
+    t.match(text, /^nodejs_eventloop_lag_p99_seconds \d/m)
+    t.match(text, /^process_resident_memory_bytes \d/m)
+    t.equal((await fetch(`${first.ready.url}/metrics`)).status, 401)
   })
   t.test('is set up with the code it printed', async (t) => {
     const { setupCode } = JSON.parse(await first.line('setupCode'))

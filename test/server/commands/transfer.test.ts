@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import {
   Binary,
@@ -140,7 +144,7 @@ t.test('a store moves to another, byte by byte', async (t) => {
     t.match(lines[0], { hongyan: 'export', format: 1, keyring: null })
     t.match(lines[2].document.wholeDouble, { $numberDouble: '2.0' })
     t.ok(lines.some((line) => typeof line.bson === 'string'))
-    t.same(lines.at(-1), { end: { collections: 4, documents: 2502 } })
+    t.match(lines.at(-1), { end: { collections: 4, documents: 2502, sums: { rows: { documents: 2500 } } } })
   })
   t.test('but neither over a file nor into a store that is not empty', async (t) => {
     t.match(await run(['export', '--data', from, file]), { code: 1, err: /is there already/ })
@@ -155,6 +159,90 @@ t.test('a store moves to another, byte by byte', async (t) => {
       err: /cannot be written/
     })
   })
+})
+
+/** Both ends of a pipe as processes of their own, in a shell. */
+async function piped(from: string[], to: string[]) {
+  const main = childOf(import.meta.url)
+  const words = [...from, '|', ...to].map((word) => (word === '|' ? word : word === 'HY' ? main : `'${word}'`))
+  const child = spawn('sh', ['-c', words.join(' ')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH }
+  })
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { out, err, code: code as number }
+}
+const childOf = (here: string) => {
+  const main = fileURLToPath(new URL(`../../../server/main${extname(fileURLToPath(here))}`, here))
+  return [process.execPath, ...process.execArgv, main].map((word) => `'${word}'`).join(' ')
+}
+/** The lines of the tables both commands print, in order. */
+const sumsIn = (text: string) => text.split('\n').filter((line) => /^ {2}\S+ +\d+ {2}[0-9a-f]{32}$/.test(line))
+
+t.test(
+  'an export goes through a pipe into a second store: equal counts and checksums of each collection',
+  async (t) => {
+    const dir = t.testdir()
+    const [from, to] = [join(dir, 'from'), join(dir, 'to')]
+    await within(from, fill)
+    const { out, err, code } = await piped(['HY', 'export', '--data', from], ['HY', 'import', '--data', to])
+    t.equal(code, 0, err)
+    t.same(sumsIn(out), sumsIn(err), 'what the left side counted is what the right side read again')
+    t.same(
+      sumsIn(out).map((line) => line.trim().split(/ +/).slice(0, 2)),
+      [
+        ['every', '1'],
+        ['nothing', '0'],
+        ['odd', '1'],
+        ['rows', '2500']
+      ]
+    )
+    t.match(out, /each collection was read again/)
+    t.same(await contents(to), await contents(from))
+
+    const whole = (await run(['export', '--data', from])).piped
+    const third = join(dir, 'third')
+    const cut = await run(['import', '--data', third, '-'], {}, whole.subarray(0, whole.length / 2))
+    t.match(cut, { code: 1, err: /line \d+ of the pipe is no JSON object|the pipe was cut off/ })
+    await t.rejects(stat(third), { code: 'ENOENT' }, 'a pipe that ends too soon begins nothing')
+    t.match(await run(['import', '--data', third], {}, whole), { code: 0, out: /documents of the pipe are in/ })
+    t.same(await contents(third), await contents(from))
+  }
+)
+
+t.test('what is past its time is moved all the same, and only then swept', async (t) => {
+  const dir = t.testdir()
+  const [from, to, file] = [join(dir, 'from'), join(dir, 'to'), join(dir, 'all.jsonl')]
+  await within(from, async (db) => {
+    await db.collection('old').insertMany(Array.from({ length: 50 }, () => ({ at: new Date(0) })))
+    await db.collection('old').createIndex({ at: 1 }, { expireAfterSeconds: 1e9 })
+  })
+  t.equal((await run(['export', '--data', from, file])).code, 0)
+  // As of an old backup: its time has come by the time it is brought back.
+  await writeFile(
+    file,
+    (await readFile(file, 'utf8'))
+      .replace('"$numberDouble":"1000000000.0"', '"$numberInt":"1"')
+      .replace('"$numberInt":"1000000000"', '"$numberInt":"1"')
+  )
+  t.match(await run(['import', '--data', to, file]), { code: 0, out: /50 documents/ })
+})
+
+t.test('an import whose documents were all there needs its indexes only', async (t) => {
+  const dir = t.testdir()
+  const [from, to, file] = [join(dir, 'from'), join(dir, 'to'), join(dir, 'all.jsonl')]
+  await within(from, fill)
+  t.equal((await run(['export', '--data', from, file])).code, 0)
+  const { id } = JSON.parse((await readFile(file, 'utf8')).split('\n')[0]!)
+  await within(to, async (db) => {
+    await fill(db)
+    for (const name of ['rows']) await db.collection(name).dropIndexes()
+    await db.collection<any>('rows').deleteOne({ _id: 7 }) // swept meanwhile by an index that was there
+    await db.collection<any>('hongyan_import').insertOne({ _id: 'import', export: id, whole: true })
+  })
+  t.match(await run(['import', '--data', to, file]), { code: 0 })
+  const indexes = (found: Awaited<ReturnType<typeof contents>>) => found.map(({ name, indexes }) => [name, indexes])
+  t.same(indexes(await contents(to)), indexes(await contents(from)))
 })
 
 t.test('an import that broke off goes on', async (t) => {
@@ -195,7 +283,9 @@ t.test('a file that is not whole is refused before anything is written', async (
     ['hello', /line 1 of .* is no JSON/],
     ['', /was cut off/],
     [packed.subarray(0, packed.length / 2), /cannot be read: unexpected end of file/, '.gz'],
-    [text, /cannot be read: incorrect header check/, '.gz']
+    [text, /cannot be read: incorrect header check/, '.gz'],
+    [text.replace('"$numberInt":"2499"', '"$numberInt":"2498"'), /was changed since .*: rows adds up to [0-9a-f]{32}/],
+    [text.replace(/"checksum":"./, '"checksum":"x'), /was changed since .*: every adds up to/]
   ]
   for (const [bytes, message, ending = ''] of cases) {
     await writeFile(`${file}2${ending}`, bytes)
