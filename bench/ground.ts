@@ -35,6 +35,8 @@ async function serve(dir: string, processes: Processes, apiBase = NOWHERE) {
       HONGYAN_API_BASE: apiBase,
       HONGYAN_LOG_LEVEL: 'warn',
       HONGYAN_LOG_PRETTY: 'false',
+      // Fifty phones stand for all there are.
+      HONGYAN_RATE_LIMITS: 'off',
       ...operator.settings
     }
   })

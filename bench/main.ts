@@ -2,8 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { audiences } from './campaigns.js'
+import { consoles } from './console.js'
 import { dueWaits, eventIntake, eventLatency } from './events.js'
-import { tableOf, type Figure } from './figure.js'
+import { figuresOf, tableOf, type Figure } from './figure.js'
 import { first } from './first.js'
 import { healthz } from './healthz.js'
 import { plotOf } from './plot.js'
@@ -19,12 +20,14 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   store: async (say) => [...(await store(say)), ...(await healthz(say))],
   sandbox,
   sender,
-  campaigns: async (say) => [
-    ...(await audiences(say)),
-    ...(await eventIntake(say)),
-    ...(await eventLatency(say)),
-    ...(await dueWaits(say))
-  ]
+  campaigns: (say) =>
+    figuresOf('campaigns', say, {
+      audiences: () => audiences(say),
+      'event-intake': () => eventIntake(say),
+      'event-to-call': () => eventLatency(say),
+      'due-waits': () => dueWaits(say)
+    }),
+  console: consoles
 }
 const USAGE = 'usage: npm run bench -- [--only SECTION,…] [--full] [--json]'
 /** Beside where it is run; git does not look there. */
@@ -63,7 +66,8 @@ async function main(): Promise<number> {
     figures.push(...measured)
     const plot = join(OUT, `${name}.svg`)
     await mkdir(OUT, { recursive: true })
-    await writeFile(plot, plotOf(measured, `${name}, ${new Date().toISOString().slice(0, 10)}`))
+    const drawn = measured.filter(({ figure }) => Number.isFinite(figure))
+    await writeFile(plot, plotOf(drawn, `${name}, ${new Date().toISOString().slice(0, 10)}`))
     say(`drawn in ${plot}`)
   }
   process.stdout.write(`${wish.json ? JSON.stringify(figures) : tableOf(figures)}\n`)

@@ -9,17 +9,21 @@ import { breakerJobs } from './breakers/jobs.js'
 import { breakerRoutes } from './breakers/routes.js'
 import { callbackRoutes } from './callbacks/routes.js'
 import { rehearsalRoutes } from './campaigns/rehearsal-routes.js'
+import { knockRoutes } from './callbacks/knock.js'
 import { campaignRoutes } from './campaigns/routes.js'
 import { captureRoutes } from './capture/routes.js'
 import { consoleRoutes } from './console/console.js'
 import { credentialRoutes } from './credentials/routes.js'
 import { eventRoutes } from './events/routes.js'
 import { followerRoutes } from './followers/routes.js'
+import { gaugeChecks } from './metrics/gauges.js'
+import { metricsRoutes } from './metrics/routes.js'
 import { messageJobs } from './messages/jobs.js'
 import { messageRoutes } from './messages/routes.js'
 import { openRoutes } from './opens/routes.js'
 import { operationRoutes } from './operations/routes.js'
 import { operatorRoutes } from './operators/routes.js'
+import { createPersonExport } from './people/export.js'
 import { importRoutes } from './people/import/routes.js'
 import { historyRoutes } from './people/history-routes.js'
 import { peopleRoutes } from './people/routes.js'
@@ -31,12 +35,17 @@ import { installHealth } from './platform/health.js'
 import { createHttp } from './platform/http.js'
 import { idempotencyPlugin } from './platform/idempotency.js'
 import { openapiPlugin } from './platform/openapi.js'
+import { createRateLimits } from './platform/rate-limits.js'
+import { migrate } from './platform/migrations.js'
 import { platformJobs } from './platforms/jobs.js'
 import { platformRoutes } from './platforms/routes.js'
 import { receiptJobs } from './receipts/receipts.js'
 import { reportJobs } from './reports/jobs.js'
 import { reportRoutes } from './reports/routes.js'
+import { createSystem } from './reports/system.js'
 import { streamRoute } from './reports/stream-route.js'
+import { resealingJobs } from './resealing/jobs.js'
+import { createResealing } from './resealing/resealing.js'
 import { SENDERS } from './senders/senders.js'
 import { settingsRoutes } from './settings/routes.js'
 import { templateRoutes } from './templates/routes.js'
@@ -59,22 +68,27 @@ export type App = Awaited<ReturnType<typeof buildApp>>
  * `start` makes the indexes and begins the jobs; `stop` ends both, in that order reversed.
  */
 export async function buildApp(parts: AppParts) {
-  const { db, log, sealer, config } = parts
+  const { db, clock, log, sealer, config } = parts
   const app = await createHttp({ log, tokenKey: sealer.derive('tokens'), trustProxy: config.trustProxy })
   const rooms = await buildRooms(parts, app)
   const { operators, apiKeys, jobs } = rooms
 
-  installHealth(app, [
+  let started = false
+  const checks = [
     { name: 'store', check: () => storeAnswers(db) },
-    ...(parts.works ? [{ name: 'jobs', check: async () => (jobs.running() ? null : 'jobs are not running') }] : []),
+    { name: 'start', check: async () => (started ? null : 'migrations and indexes are under way') },
+    ...(parts.works ? [{ name: 'jobs', check: async () => jobs.fault() }] : []),
     ...(parts.checks ?? [])
-  ])
+  ]
+  installHealth(app, checks)
+  gaugeChecks(rooms.metrics, checks)
   if (parts.serves) await serveRooms(parts, app, rooms)
 
   return {
     app,
     rooms,
     async start(): Promise<void> {
+      await migrate({ db, clock, log })
       // Side by side: each makes its own indexes, and a fresh store should be ready in a blink.
       const { operations, accounts, people, templates, credentials, messages } = rooms
       const { platforms, testers, events, audiences, imports, campaigns, triggers, receipts, followers } = rooms
@@ -105,12 +119,14 @@ export async function buildApp(parts: AppParts) {
         const { webhooks, alerts, watch, campaignNews } = rooms
         await alertJobs({ jobs, watch })
         await webhookJobs({ jobs, webhooks, collect: [alerts.publish, campaignNews] })
+        await resealingJobs({ jobs, resealing: createResealing(parts) })
         jobs.define('people.finish', async () => void (await people.finish()))
         await jobs.every(60_000, 'people.finish')
       }
       await app.ready()
       await jobs.start()
       if (parts.serves) await rooms.tryout.wake()
+      started = true
     },
     async stop(): Promise<void> {
       await app.close()
@@ -127,17 +143,20 @@ async function serveRooms(parts: AppParts, app: FastifyInstance, rooms: Rooms): 
   const { db, clock, sealer, config, consolePlace } = parts
   const { operators, apiKeys, tokens, operations, accounts, platforms, people, templates } = rooms
   const { credentials, messages, direct, events, audiences, campaigns, followers, callbacks, capture } = rooms
-  await app.register(authPlugin, { tokens, callers: { operator: operators.callerOf, machine: apiKeys.callerOf } })
+  const limits = createRateLimits({ db, clock, ...(config.rateLimits && { limits: config.rateLimits }) })
+  app.addHook('onReady', () => limits.ready())
+  const callers = { operator: operators.callerOf, machine: apiKeys.callerOf }
+  await app.register(authPlugin, { tokens, callers, limits })
   await app.register(auditPlugin, { db, clock })
   await app.register(idempotencyPlugin, { db, clock, sealer })
   await app.register(openapiPlugin, { version: VERSION, publicUrl: config.publicUrl })
+  await app.register(metricsRoutes, { metrics: rooms.metrics })
 
   const secure = config.publicUrl.startsWith('https:')
   await app.register(operatorRoutes, {
     operators,
     apiKeys,
     tokens,
-    clock,
     db,
     secure,
     accountId: async (name) => (await accounts.get(name)).id
@@ -160,7 +179,9 @@ async function serveRooms(parts: AppParts, app: FastifyInstance, rooms: Rooms): 
     cleared: rooms.messages.budget.cleared
   })
   await app.register(peopleRoutes, { people, accounts })
-  const history = { timeline: createTimeline({ clock, ...rooms }), whyNot: createWhyNot({ db, clock, ...rooms }) }
+  const timeline = createTimeline({ clock, ...rooms })
+  const exporter = createPersonExport({ clock, sealer, ...rooms, timeline })
+  const history = { timeline, exporter, whyNot: createWhyNot({ db, clock, ...rooms }) }
   await app.register(historyRoutes, { people, accounts, campaigns, ...history })
   await app.register(importRoutes, { imports: rooms.imports, accounts, operations })
   await app.register(templateRoutes, { templates, accounts, operations, people, words: rooms.words })
@@ -171,7 +192,8 @@ async function serveRooms(parts: AppParts, app: FastifyInstance, rooms: Rooms): 
     sealer,
     keepFor: capture.keepFor
   })
-  await app.register(messageRoutes, { messages, direct, accounts })
+  await app.register(messageRoutes, { messages, direct, accounts, people })
+  await app.register(knockRoutes, { accounts, clock })
   await app.register(openRoutes, { opens: rooms.opens })
   await app.register(testerRoutes, { testers: rooms.testers, accounts })
   await app.register(eventRoutes, { events, people, accounts })
@@ -181,7 +203,8 @@ async function serveRooms(parts: AppParts, app: FastifyInstance, rooms: Rooms): 
   await app.register(wordListRoutes, { words: rooms.words })
   await app.register(rehearsalRoutes, { rehearsals: rooms.rehearsals, campaigns, operations })
   await app.register(waitRoutes, { triggers: rooms.triggers, campaigns })
-  await app.register(reportRoutes, { reports: rooms.reports, campaigns, accounts })
+  const system = createSystem({ db, clock, publicUrl: config.publicUrl, accounts })
+  await app.register(reportRoutes, { reports: rooms.reports, campaigns, accounts, system })
   await app.register(streamRoute, { reports: rooms.reports, accounts })
   await app.register(followerRoutes, { followers, accounts, operations })
   await app.register(settingsRoutes, {

@@ -19,6 +19,9 @@ import { createEvents } from './events/events.js'
 import { createFollowers } from './followers/followers.js'
 import { createDirect } from './messages/direct.js'
 import { createMessages } from './messages/messages.js'
+import { gaugeAccounts } from './metrics/gauges.js'
+import { measureCallbacks, measureCredentials, measureHttp, measureJobs, measureSenders } from './metrics/measure.js'
+import { createMetrics } from './metrics/metrics.js'
 import { createOpens } from './opens/opens.js'
 import { createOperations } from './operations/operations.js'
 import { createApiKeys } from './operators/api-keys.js'
@@ -53,7 +56,7 @@ import { createWechatClient } from './wechat/client.js'
 import { bySecret } from './wechat/token-calls.js'
 
 export type AppParts = {
-  config: Pick<Config, 'apiBase' | 'publicUrl' | 'trustProxy'> & Partial<Pick<Config, 'webhookAllow'>>
+  config: Pick<Config, 'apiBase' | 'publicUrl' | 'trustProxy'> & Partial<Pick<Config, 'webhookAllow' | 'rateLimits'>>
   db: Connection
   clock: Clock
   log: Log
@@ -84,13 +87,18 @@ export type Rooms = Awaited<ReturnType<typeof buildRooms>>
 export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   const { db, clock, log, sealer, random, works, config } = parts
 
-  const jobs = createJobs({
-    db,
-    clock,
-    log,
-    enabled: works,
-    ...(parts.lockLifetimeMs !== undefined && { lockLifetimeMs: parts.lockLifetimeMs })
-  })
+  const metrics = createMetrics()
+  measureHttp(http, metrics)
+  const jobs = measureJobs(
+    createJobs({
+      db,
+      clock,
+      log,
+      enabled: works,
+      ...(parts.lockLifetimeMs !== undefined && { lockLifetimeMs: parts.lockLifetimeMs })
+    }),
+    metrics
+  )
   const tokens = createTokens({ jwt: http.jwt, clock })
   const operators = createOperators({
     db,
@@ -155,8 +163,11 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
 
   const people = createPeople({ db, clock, sealer })
   const templates = createTemplates({ db, clock, log, accounts, wechat, jobs, operations, words })
-  const credentials = createCredentials({ db, clock, sealer, grantType: templates.grantTypeOf })
-  const senders = createSenders({ client, tokens: tokenCentre })
+  const credentials = measureCredentials(
+    createCredentials({ db, clock, sealer, grantType: templates.grantTypeOf }),
+    metrics
+  )
+  const senders = measureSenders(createSenders({ client, tokens: tokenCentre }), metrics)
   const messages = createMessages({
     db,
     clock,
@@ -174,6 +185,7 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     webhooks,
     publicUrl: config.publicUrl
   })
+  gaugeAccounts({ metrics, clock, log, accounts, messages })
   people.onErase(({ personIds }) => webhooks.erase(personIds))
   const opens = createOpens({ clock, accounts, messages })
   const testers = createTesters({ db, clock, sealer, people })
@@ -252,20 +264,23 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     operations,
     mint: credentials.mint
   })
-  const callbacks = createCallbacks({
-    clock,
-    log,
-    sealer,
-    accounts,
-    people,
-    events,
-    receipts,
-    credentials,
-    platformKeys: platforms.keys,
-    grantTypeOf: templates.grantTypeOf,
-    learnLater: followers.learnLater,
-    said: testers.said
-  })
+  const callbacks = measureCallbacks(
+    createCallbacks({
+      clock,
+      log,
+      sealer,
+      accounts,
+      people,
+      events,
+      receipts,
+      credentials,
+      platformKeys: platforms.keys,
+      grantTypeOf: templates.grantTypeOf,
+      learnLater: followers.learnLater,
+      said: testers.said
+    }),
+    metrics
+  )
   const campaignNews = createCampaignNews({ rows: campaigns.rows, webhooks })
   const watch = createWatch({
     clock,
@@ -298,6 +313,7 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   })
 
   return {
+    metrics,
     jobs,
     tokens,
     operators,

@@ -36,7 +36,18 @@ export type Scope = z.infer<typeof Scope>
 
 const password = z.string().min(10).max(200)
 export const SetupPost = z.strictObject({ code: z.string(), email: z.email(), password })
-export const LoginPost = z.strictObject({ email: z.email(), password: z.string().max(200) })
+export const LoginPost = z.strictObject({
+  email: z.email(),
+  password: z.string().max(200),
+  /** Of an authenticator app, or a recovery code; only for operators who have a second factor. */
+  code: z.string().max(40).optional()
+})
+export const TotpBegin = z.strictObject({ password: z.string().max(200) })
+/** `uri`: what a QR code for the app says; `secret` to type instead. */
+export const TotpBegun = z.object({ secret: z.string(), uri: z.string() })
+export const TotpConfirm = z.strictObject({ code: z.string().min(1).max(40) })
+export const TotpConfirmed = z.object({ recoveryCodes: z.array(z.string()) })
+export const TotpRemove = z.strictObject({ password: z.string().max(200), code: z.string().min(1).max(40) })
 /** How things stand before anybody has signed in. */
 export const AuthState = z.object({ setUp: z.boolean(), session: z.boolean() })
 export const LoginAnswer = z.object({ token: z.string(), expiresAt: Instant })
@@ -55,6 +66,8 @@ export const OperatorView = z.object({
   email: z.string(),
   role: Role,
   accountIds: z.array(z.string()).nullable(),
+  /** Does a login ask for a code of an authenticator app? */
+  totp: z.boolean(),
   createdAt: Instant
 })
 

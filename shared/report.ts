@@ -71,6 +71,23 @@ export const CampaignFunnel = z.object({
   runs: z.array(z.object({ runId: z.string(), instant: Instant, funnel: Funnel }))
 })
 
+/** How the installation is: what runs, what it holds, and what a look at it found. */
+export const SystemView = z.object({
+  version: z.string(),
+  node: z.string(),
+  startedAt: Instant,
+  store: z.object({ version: z.string(), pingMs: z.number() }),
+  /** Roughly how much lies in the larger collections, and after how many days it goes; null: it stays. */
+  collections: z.array(z.object({ name: z.string(), count: z.int(), keptDays: z.int().nullable() })),
+  findings: z.array(
+    z.object({
+      code: z.enum(['store', 'clock', 'publicUrl', 'accounts', 'account', 'callback']),
+      ok: z.boolean(),
+      about: z.string().nullable()
+    })
+  )
+})
+
 export const DashboardSummary = z.object({
   at: Instant,
   zone: z.string(),
@@ -87,6 +104,10 @@ export const DashboardSummary = z.object({
   perSecond: z.number(),
   /** Messages not through yet, whenever they were planned. */
   open: z.int(),
+  /** Requests WeChat has not answered yet. */
+  inFlight: z.int(),
+  /** How long WeChat took for the latest answers to each account, and when the last of them came. */
+  latency: z.array(z.object({ accountId: z.string(), p50Ms: z.number(), p95Ms: z.number(), at: Instant })),
   quotas: z.array(
     z.object({
       accountId: z.string(),

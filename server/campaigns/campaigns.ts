@@ -22,7 +22,8 @@ import { listPage } from '../platform/page.js'
 import type { Templates } from '../templates/templates.js'
 import type { WordLists } from '../words/words.js'
 import { createBreaking, isByBreaker } from './breaking.js'
-import { AUDIENCE_MISSING, createCheck, mayOverride, orNull, TEMPLATE_MISSING, type Check } from './check.js'
+import type { Trigger } from '../../shared/trigger.js'
+import { AUDIENCE_MISSING, createCheck, mayOverride, NEXT_RUNS, orNull, TEMPLATE_MISSING, type Check } from './check.js'
 import { createComposers } from './compose.js'
 import { createExpander } from './expand.js'
 import { keepsTrigger } from './keeps-trigger.js'
@@ -31,7 +32,7 @@ import { createLadder, type Override } from './ladder.js'
 import { campaignModel, type CampaignRow, type Settings } from './model.js'
 import { pushMove } from './news.js'
 import { createRunVerbs } from './runs.js'
-import { nextInstant, windowFault } from './schedule.js'
+import { instantsAfter, nextInstant, windowFault } from './schedule.js'
 import { createStarter } from './start.js'
 
 export type { CampaignRow } from './model.js'
@@ -285,6 +286,9 @@ export function createCampaigns(parts: CampaignParts) {
         { filter, query, sortable: ['createdAt', 'updatedAt', 'name'], defaultSort: '-createdAt' },
         campaignView
       ),
+
+    /** When a trigger would fire next, at most five times; none for answers to events. */
+    nextRuns: (trigger: Trigger): Date[] => instantsAfter(trigger, clock.now(), NEXT_RUNS),
 
     /** A draft. @throws NotFound for an unknown account, InvalidInput for an unknown template or audience */
     async create(wanted: CampaignCreate): Promise<CampaignRow> {

@@ -39,7 +39,8 @@ export const TEMPLATE_MISSING = {
 /** As TEMPLATE_MISSING. */
 export const AUDIENCE_MISSING = { code: 'audiences.not-found', message: 'there is no such audience' }
 
-const NEXT_RUNS = 5
+/** So many runs to come are told. */
+export const NEXT_RUNS = 5
 
 /** Problems that an owner may take upon them, with a reason in writing. */
 export const mayOverride = (code: string): boolean => code.startsWith('ladder.') || code === MARKETING_CODE

@@ -63,7 +63,7 @@ const schema = new Schema(
   { collection: 'campaigns', autoIndex: false, versionKey: false, strict: false, minimize: false }
 )
 schema.index({ state: 1, nextAt: 1 }) // tick: what is due? which are online?
-schema.index({ accountId: 1, createdAt: 1 }) // list of an account
+schema.index({ accountId: 1, createdAt: 1, _id: 1 }) // list of an account
 schema.index({ 'moves.rev': 1 }) // outbox: what is to be told? (an empty list has no place in it)
 schema.index({ audienceId: 1 }) // deleting an audience: who sends to it?
 schema.index({ createdAt: 1, _id: 1 }) // list: newest first

@@ -11,6 +11,7 @@ import {
 } from '../../shared/campaign.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf, wordList } from '../../shared/page.js'
+import { Trigger } from '../../shared/trigger.js'
 import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import { accountsOf, type Caller } from '../platform/auth.js'
@@ -75,6 +76,19 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
       const made = await campaigns.create(request.body)
       return reply.code(201).header('etag', etagOf(made.rev)).send(campaignView(made))
     }
+  )
+  app.post(
+    '/v1/campaigns/next-runs',
+    {
+      onRequest: read,
+      schema: {
+        description: 'When a trigger would fire next; none for answers to events.',
+        body: z.strictObject({ trigger: Trigger }),
+        response: { 200: z.object({ nextRuns: z.array(Instant) }) },
+        tags
+      }
+    },
+    (request) => ({ nextRuns: campaigns.nextRuns(request.body.trigger) })
   )
   app.get('/v1/campaigns/:id', { onRequest: read, schema: one }, async (request, reply) => {
     const found = await mine(request.caller, request.params.id)

@@ -13,6 +13,11 @@ export type Place = { recipientId: string; channel: TemplateKind; templateId: st
 /** Verdicts of one account and day (Asia/Shanghai): `_id` is `account:day`, `n` counts by `source:verdict or reason`. */
 export type TallyRow = { _id: string; n: Record<string, number> }
 
+/** A part of all recipients, a 64th: their ids are keyed hashes, so it is as good as drawn by lot. */
+const PART = { range: { $gte: 'A', $lt: 'B' }, of: 64 }
+/** With more rights than this in the part, the part stands for all. */
+const PART_ENOUGH = 3_000
+
 /** What can be said of the rights that are there; nothing here changes any. */
 export function createLooks({
   rows,
@@ -140,6 +145,34 @@ export function createLooks({
         for (const [name, n] of Object.entries(row.n)) out[name] = (out[name] ?? 0) + n
       }
       return out
+    },
+
+    /**
+     * How many people can be written to now, and on each of the next `days` days if nothing is spent or caught until then.
+     * `estimated`: there are so many rights that a part of them was looked at.
+     */
+    async reach(
+      accountId: string,
+      days: number
+    ): Promise<{ days: { at: Date; people: number }[]; estimated: boolean }> {
+      const now = clock.now()
+      const usable = { accountId, state: 'live' as const, expiresAt: { $gt: now } }
+      const part = { ...usable, recipientId: PART.range }
+      const estimated = (await rows.countDocuments(part, { limit: PART_ENOUGH })) === PART_ENOUGH
+      const groups = await rows
+        .aggregate<{ _id: number; people: number }>([
+          { $match: { ...(estimated ? part : usable), $or: [{ sendsLeft: { $gt: 0 } }, { unlimited: true }] } },
+          { $group: { _id: '$recipientId', until: { $max: '$expiresAt' } } },
+          { $project: { left: { $min: [days, { $floor: { $divide: [{ $subtract: ['$until', now] }, DAY_MS] } }] } } },
+          { $group: { _id: '$left', people: { $sum: 1 } } }
+        ])
+        .toArray()
+      const held = (day: number) => groups.reduce((sum, { _id: left, people }) => (left >= day ? sum + people : sum), 0)
+      const told = Array.from({ length: days + 1 }, (_, day) => ({
+        at: new Date(now.getTime() + day * DAY_MS),
+        people: held(day) * (estimated ? PART.of : 1)
+      }))
+      return { days: told, estimated }
     },
 
     /** Sends that expire on each of the next `days` days (Asia/Shanghai), by source. */

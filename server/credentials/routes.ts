@@ -19,8 +19,11 @@ import {
 import { Instant } from '../../shared/instant.js'
 import { NEVER } from '../../shared/limits.js'
 import { pageOf, PageQuery, wordList } from '../../shared/page.js'
+import { SourceOverride } from '../../shared/account.js'
+import { TemplateKind } from '../../shared/template.js'
 import type { Credentials } from './credentials.js'
 import { parseHold } from './letting.js'
+import { POLICIES } from './terms.js'
 import type { CredentialRow } from './model.js'
 
 const ListQuery = PageQuery.extend({
@@ -50,6 +53,28 @@ const Stats = z.object({
   verdicts: z.record(z.string(), z.int())
 })
 const Forecast = z.object({ days: z.array(z.object({ day: z.string(), source: z.string(), expiring: z.int() })) })
+const Sources = z.object({
+  sources: z.array(
+    z.object({
+      source: Source,
+      channel: TemplateKind,
+      /** null: as many as one likes. */
+      sends: z.int().nullable(),
+      /** null: until it is withdrawn. */
+      lifeMs: z.int().nullable(),
+      perDay: z.int().nullable(),
+      origin: z.string(),
+      own: SourceOverride.nullable()
+    })
+  )
+})
+const ForecastQuery = z.object({ accountId: z.string(), days: z.coerce.number().int().min(1).max(30).default(7) })
+const Reach = z.object({
+  /** People who hold a right now, in one day, in two: if nothing is spent or caught until then. */
+  days: z.array(z.object({ at: Instant, people: z.int() })),
+  /** There are so many rights that a part of them was looked at. */
+  estimated: z.boolean()
+})
 
 /** Rights over REST; values only ever masked. `keepFor` is the capture room's. */
 export const credentialRoutes: FastifyPluginAsyncZod<{
@@ -151,7 +176,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     {
       onRequest: read,
       schema: {
-        querystring: z.object({ accountId: z.string(), days: z.coerce.number().int().min(1).max(30).default(7) }),
+        querystring: ForecastQuery,
         response: { 200: Forecast },
         tags
       }
@@ -159,6 +184,44 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     async (request) => {
       const account = await accountFor(accounts, request.caller, request.query.accountId)
       return { days: await credentials.forecast(account.id, request.query.days) }
+    }
+  )
+
+  app.get(
+    '/v1/credentials/reach',
+    {
+      onRequest: read,
+      schema: {
+        description: 'How many people can be written to now and on the next days, if nothing is spent or caught.',
+        querystring: ForecastQuery,
+        response: { 200: Reach },
+        tags
+      }
+    },
+    async (request) => {
+      const account = await accountFor(accounts, request.caller, request.query.accountId)
+      return credentials.reach(account.id, request.query.days)
+    }
+  )
+
+  app.get(
+    '/v1/credentials/sources',
+    {
+      onRequest: read,
+      schema: {
+        description: 'What a right of each source is worth, where that is from, and what the account has set instead.',
+        querystring: z.object({ accountId: z.string() }),
+        response: { 200: Sources },
+        tags
+      }
+    },
+    async (request) => {
+      const { kind, sources } = await accountFor(accounts, request.caller, request.query.accountId)
+      const channels = kind === 'service' ? ['service'] : ['legacy', 'subscribe']
+      const all = Source.options.filter((source) => channels.includes(POLICIES[source].channel))
+      return {
+        sources: all.map((source) => ({ source, ...POLICIES[source], own: sources[source] ?? null }))
+      }
     }
   )
 

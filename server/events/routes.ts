@@ -80,8 +80,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ events: Events; people: People
       else if (allowed !== null) filter.accountId = { $in: allowed }
       filter.name = name ?? NOT_INTERNAL
       if (personId !== undefined) {
-        const person = (await people.persons([personId])).get(personId)
-        filter.personId = person === undefined ? personId : { $in: [person.id, ...person.was] }
+        filter.personId = { $in: await people.idsOf(personId) }
       }
       if (from !== undefined || until !== undefined) {
         filter.at = { ...(from !== undefined && { $gte: from }), ...(until !== undefined && { $lt: until }) }

@@ -39,6 +39,9 @@ type SyncRow = {
   tagPlace: TagPlace | null
 }
 
+/** Of a sync that is over: where it was, is somebody's openid, and nobody needs it any more. */
+const NO_PLACE = { cursor: null, tagPlace: null } as const
+
 /** Keeps a right that came with following; credentials' `mint`. Repeatable by `key`. */
 export type MintFollow = (
   account: Account,
@@ -138,14 +141,14 @@ export function createFollowers(parts: FollowerParts) {
       const gone = await people.unseenFollowers(account.id, row.startedAt)
       const tagged = row.tags ? await bringTags(account, row) : {}
       await operation.done({ followers: row.done, joined: row.joined, gone, ...tagged })
-      await rows.updateOne(mine, { $set: { state: 'done', touchedAt: clock.now() } })
+      await rows.updateOne(mine, { $set: { state: 'done', ...NO_PLACE, touchedAt: clock.now() } })
       log.info({ accountId, followers: row.done, joined: row.joined, gone }, 'followers were brought over')
     } catch (error) {
       // Agenda tries again what may help: from the checkpoint, at growing distances.
       const hopeless = error instanceof AppError && !isWorthRetrying(error)
       if (!hopeless) throw error
       await operation.failed(error)
-      await rows.updateOne(mine, { $set: { state: 'failed', touchedAt: clock.now() } })
+      await rows.updateOne(mine, { $set: { state: 'failed', ...NO_PLACE, touchedAt: clock.now() } })
     }
   }
 

@@ -12,6 +12,7 @@ import type { Birth } from './births.js'
 import type { Caps } from './caps.js'
 import { counterField } from './funnel.js'
 import { hearingOf, heardOf } from './hearing.js'
+import { createLatencies, type Latency } from './latencies.js'
 import type { CounterRow, MessageRow } from './model.js'
 import { lettingOf } from './release.js'
 import { classOf, type Runs } from './runs.js'
@@ -45,6 +46,8 @@ type TallyRow = {
   minute: Date | null
   /** The account's messages by class, all runs and days together. */
   n?: Record<string, number>
+  /** Of the latest answers. */
+  latency?: Latency
 }
 
 export type FollowerParts = {
@@ -146,6 +149,7 @@ function totalsOf(entries: Entry[], births: Birth[]): Record<string, number> {
  */
 export function createFollower(parts: FollowerParts) {
   const { rows, counters, clock, credentials, caps, runs } = parts
+  const latencies = createLatencies()
   const tallies = parts.db.collection('tallies') as unknown as Collection<TallyRow>
 
   const lean = (filter: Filter<MessageRow>, limit = 0): Promise<Lean[]> =>
@@ -294,9 +298,13 @@ export function createFollower(parts: FollowerParts) {
     await settleRows(accountId, tally.N, entries, gone)
     await runs.births.told(tally.N, births)
     const totals = totalsOf(entries, births)
+    const latency = read === null ? null : latencies.take(accountId, read, clock.now())
     await tallies.updateOne(
       { _id: accountId, N: tally.N, batch: { $ne: null } },
-      { $set: { batch: null, births: [] }, ...(Object.keys(totals).length > 0 && { $inc: totals }) }
+      {
+        $set: { batch: null, births: [], ...(latency !== null && { latency }) },
+        ...(Object.keys(totals).length > 0 && { $inc: totals })
+      }
     )
   }
 
@@ -347,6 +355,14 @@ export function createFollower(parts: FollowerParts) {
     /** The account's messages by class (`open`, or a final state with its reason), of all runs and direct ones together. */
     async totals(accountId: string): Promise<Record<string, number>> {
       return (await tallies.findOne({ _id: accountId }, { projection: { n: 1 } }))?.n ?? {}
+    },
+
+    /** Of each of these accounts: how many messages are not through, and how long WeChat's latest answers took. */
+    async standing(accountIds: string[]): Promise<Map<string, { open: number; latency: Latency | null }>> {
+      const found = await tallies
+        .find({ _id: { $in: accountIds } }, { projection: { 'n.open': 1, latency: 1 } })
+        .toArray()
+      return new Map(found.map(({ _id, n, latency }) => [_id, { open: n?.open ?? 0, latency: latency ?? null }]))
     },
 
     /** Until nothing is left; then ends the runs that are through. */

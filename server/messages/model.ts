@@ -129,15 +129,22 @@ const schema = new Schema(
   },
   { collection: 'messages', autoIndex: false, versionKey: false, strict: false }
 )
-// Of what changes as a message moves, only `due` and `todo` are indexed: every other index costs nothing after the insert.
+// Of what changes as a message moves, only `due`, `todo` and the states that something went wrong with are indexed: every
+// other index costs nothing after the insert.
 schema.index({ accountId: 1, lane: 1, due: 1 }) // pump: what is due? (final rows are due in the year 9999)
 schema.index({ accountId: 1, seq: 1 }, { partialFilterExpression: { todo: true }, name: 'todo' }) // follower: what has consequences left?
 schema.index({ accountId: 1, recipientId: 1 }) // a right or a receipt arrived: which of this recipient's messages wait for it?
 schema.index({ accountId: 1, msgid: 1 }, { partialFilterExpression: { msgid: { $gt: '' } } }) // receipt: whose is it?
-schema.index({ runId: 1, createdAt: -1 }) // run: list, cancel, retry
+schema.index({ runId: 1, createdAt: -1, _id: -1 }) // run: list, cancel, retry
 schema.index({ accountId: 1, reference: 1 }, { partialFilterExpression: { reference: { $gt: '' } } }) // backend: cancel or find by its own name
-schema.index({ personId: 1, createdAt: -1 }) // person: timeline
-schema.index({ createdAt: -1 }) // console: newest first
+schema.index({ personId: 1, createdAt: -1, _id: -1 }) // person: timeline
+schema.index({ createdAt: -1, _id: -1 }) // console: newest first
+schema.index({ accountId: 1, createdAt: -1, _id: -1 }) // console: of one account
+schema.index({ campaignId: 1, createdAt: -1, _id: -1 }, { partialFilterExpression: { campaignId: { $gt: '' } } }) // of one campaign
+schema.index(
+  { state: 1, createdAt: -1, _id: -1 },
+  { partialFilterExpression: { state: { $in: ['failed', 'unknown', 'skipped', 'expired'] } } }
+) // console: what went wrong? (few do, so few rows ever enter it)
 schema.index({ removeAt: 1 }, { expireAfterSeconds: 0 }) // kept 180 days
 
 export const messageModel = (db: Connection) => db.model('Message', schema)

@@ -168,6 +168,10 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       rid: result.kind === 'answer' ? result.rid : null,
       note: result.kind === 'answer' ? (result.errcode === 0 ? null : result.errmsg.slice(0, 200)) : result.reason
     }
+    if (verdict.to !== 'accepted') {
+      const { at: _at, note: _note, ...facts } = line
+      log.info({ accountId, messageId: row._id, to: verdict.to, ...facts }, 'a send was not accepted')
+    }
     const msgid = msgidOf(result)
     const outcome = outcomeOf(item, verdict, { now: clock.now(), line, msgid, reset: nextReset(clock.now()) })
     answers.add({ item, outcome, effects: verdict.effects, msgid }, flushMsOf(account.limits))

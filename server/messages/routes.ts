@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { AppError } from '../platform/errors.js'
+import type { People } from '../people/people.js'
 import { accountsOf, mayUseAccount, type Caller } from '../platform/auth.js'
 import { listPage } from '../platform/page.js'
 import {
@@ -72,16 +73,19 @@ const ListQuery = PageQuery.extend({
   'createdAt[lt]': Instant.optional()
 })
 
+/** `personIds`: every id the person asked for goes by. */
 function filterOf(
-  query: Omit<z.infer<typeof ListQuery>, 'limit'>,
-  accountIds: string[] | null
+  query: Omit<z.infer<typeof ListQuery>, 'limit' | 'personId'>,
+  accountIds: string[] | null,
+  personIds: string[] | null
 ): Record<string, unknown> {
   const filter: Record<string, unknown> = {}
   if (query.accountId !== undefined) filter.accountId = query.accountId
   else if (accountIds !== null) filter.accountId = { $in: accountIds }
-  for (const name of ['runId', 'campaignId', 'reason', 'personId', 'reference'] as const) {
+  for (const name of ['runId', 'campaignId', 'reason', 'reference'] as const) {
     if (query[name] !== undefined) filter[name] = query[name]
   }
+  if (personIds !== null) filter.personId = { $in: personIds }
   if (query.state !== undefined) filter.state = { $in: query.state }
   if (query.errcode !== undefined) filter.code = query.errcode
   const from = query['createdAt[gte]']
@@ -92,10 +96,12 @@ function filterOf(
 }
 
 /** Direct sends, and what became of every message. */
-export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: Direct; accounts: Accounts }> = async (
-  app,
-  { messages, direct, accounts }
-) => {
+export const messageRoutes: FastifyPluginAsyncZod<{
+  messages: Messages
+  direct: Direct
+  accounts: Accounts
+  people: Pick<People, 'idsOf'>
+}> = async (app, { messages, direct, accounts, people }) => {
   const send = app.requireCaller({ scope: 'messages:send' })
   const read = app.requireCaller({ scope: 'messages:read' })
 
@@ -104,10 +110,11 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     caller: Caller
     query: Omit<z.infer<typeof ListQuery>, 'limit'>
   }): Promise<Record<string, unknown>> {
-    const { accountId, ...query } = request.query
-    if (accountId === undefined) return filterOf(query, accountsOf(request.caller))
+    const { accountId, personId, ...query } = request.query
+    const personIds = personId === undefined ? null : await people.idsOf(personId)
+    if (accountId === undefined) return filterOf(query, accountsOf(request.caller), personIds)
     const account = await accountFor(accounts, request.caller, accountId)
-    return filterOf({ ...query, accountId: account.id }, null)
+    return filterOf({ ...query, accountId: account.id }, null, personIds)
   }
 
   app.post(
@@ -122,6 +129,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
       const account = await accountFor(accounts, request.caller, accountId)
       const { posted, replayed } = await direct.post(callerId(request), account, request.idempotencyKey!, body)
       if (replayed) reply.header('idempotent-replayed', 'true')
+      request.log.info({ accountId: account.id, messageId: posted.id, replayed }, 'message posted')
       return reply.code(202).send(posted)
     }
   )
@@ -233,6 +241,7 @@ export const messageRoutes: FastifyPluginAsyncZod<{ messages: Messages; direct: 
     { onRequest: send, schema: { params: Id, body: ResolvePost, response: { 200: MessageView }, tags: ['messages'] } },
     async (request) => {
       const row = await mine(request)
+      request.log.info({ accountId: row.accountId, messageId: row._id, as: request.body.as }, 'message resolved')
       return messageView(await messages.resolve(row._id, request.body.as))
     }
   )

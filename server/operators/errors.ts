@@ -7,6 +7,25 @@ export class WrongPassword extends NotAuthenticated {
   }
 }
 
+/** The password was right; a code of the authenticator app is needed too. */
+export class CodeNeeded extends NotAuthenticated {
+  constructor() {
+    super('a code of the authenticator app is needed: send it as `code`', { code: 'auth.code-needed' })
+  }
+}
+
+export class WrongCode extends NotAuthenticated {
+  constructor() {
+    super('that code is wrong, or was used', { code: 'auth.wrong-code' })
+  }
+}
+
+export class TotpNotBegun extends Conflict {
+  constructor() {
+    super('begin with POST /v1/me/totp', { code: 'auth.totp-not-begun' })
+  }
+}
+
 export class SessionOver extends NotAuthenticated {
   constructor() {
     super('log in again', { code: 'auth.session-over' })

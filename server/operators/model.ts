@@ -8,6 +8,19 @@ export type OperatorRow = {
   password: string
   role: Role
   accountIds: string[] | null
+  /** How often all logins of this operator were ended: tokens say which count they were made under. Absent: never. */
+  sessions?: number
+  totp?: {
+    /** The secret in force; null or absent: logins ask for no code. */
+    sealed?: string | null
+    /** One that was begun and waits for its first code. */
+    sealedNext?: string | null
+    /** A code of this step, or an earlier one, was used. */
+    lastStep?: number
+    /** Keyed hashes of the recovery codes that are left. */
+    recovery?: string[]
+    enabledAt?: Date
+  }
   createdAt: Date
 }
 
@@ -18,6 +31,19 @@ const operators = new Schema<OperatorRow>(
     password: { type: String, required: true },
     role: { type: String, required: true },
     accountIds: { type: [String], default: null },
+    sessions: { type: Number },
+    totp: {
+      type: new Schema(
+        {
+          sealed: String,
+          sealedNext: String,
+          lastStep: Number,
+          recovery: { type: [String], default: undefined },
+          enabledAt: Date
+        },
+        { _id: false }
+      )
+    },
     createdAt: { type: Date, required: true }
   },
   { collection: 'operators', autoIndex: false, versionKey: false }

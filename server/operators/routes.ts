@@ -13,15 +13,20 @@ import {
   OperatorCreate,
   OperatorPatch,
   OperatorView,
-  SetupPost
+  SetupPost,
+  TotpBegin,
+  TotpBegun,
+  TotpConfirm,
+  TotpConfirmed,
+  TotpRemove,
+  type Role,
+  type Scope
 } from '../../shared/operator.js'
 import { PageQuery, pageOf } from '../../shared/page.js'
 import { auditRows, type AuditRow } from '../platform/audit.js'
-import type { Clock } from '../platform/clock.js'
-import { accountsOf } from '../platform/auth.js'
+import { accountsOf, type Caller } from '../platform/auth.js'
 import { InvalidInput, NotAllowed, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
-import { createThrottle } from '../platform/throttle.js'
 import type { Tokens } from '../platform/tokens.js'
 import type { Connection } from 'mongoose'
 import type { ApiKeys } from './api-keys.js'
@@ -49,14 +54,12 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
   operators: Operators
   apiKeys: ApiKeys
   tokens: Tokens
-  clock: Clock
   db: Connection
   /** Is this server reached over https? Then the cookie travels over nothing else. */
   secure: boolean
   /** Our id of an account, by it or by the appId. @throws NotFound */
   accountId: (idOrAppId: string) => Promise<string>
-}> = async (app, { operators, apiKeys, tokens, clock, db, secure, accountId }) => {
-  const throttle = createThrottle({ clock, limit: 5, windowMs: 60_000 })
+}> = async (app, { operators, apiKeys, tokens, db, secure, accountId }) => {
   // Only the routes that need the cookie are sent it.
   const cookie: CookieSerializeOptions = { httpOnly: true, sameSite: 'strict', path: '/v1/auth', secure }
 
@@ -75,18 +78,22 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
     )
   }
 
-  function begin(reply: FastifyReply, { operator, refreshToken, refreshUntil }: Session) {
+  /** Operators and the log are everybody's: who is bound to some accounts would reach past them there. */
+  function mustHaveAll(caller: Caller): void {
+    if (accountsOf(caller) !== null) throw new NotAllowed('only an owner of all accounts may do that')
+  }
+
+  function begin(reply: FastifyReply, { operator, sessions, refreshToken, refreshUntil }: Session) {
     void reply.setCookie(COOKIE, refreshToken, { ...cookie, expires: refreshUntil })
-    return tokens.operator(operator.id)
+    return tokens.operator(operator.id, sessions)
   }
 
   app.post(
     '/v1/setup',
     { config: { public: true }, schema: { body: SetupPost, response: { 201: LoginAnswer } } },
     async (request, reply) => {
-      throttle.count(`${request.ip} setup`)
       const { code, email, password } = request.body
-      const session = await operators.setup(code, email, password)
+      const session = await operators.setup(code, email, password, request.ip)
       request.log.info('the first owner was made')
       return reply.code(201).send(begin(reply, session))
     }
@@ -107,15 +114,17 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
   )
   app.post(
     '/v1/auth/login',
-    { config: { public: true }, schema: { body: LoginPost, response: { 200: LoginAnswer } } },
-    async (request, reply) => {
-      const { email, password } = request.body
-      const door = `${request.ip} ${email.toLowerCase()}`
-      throttle.count(door)
-      const session = await operators.login(email, password)
-      throttle.forget(door)
-      return begin(reply, session)
-    }
+    {
+      config: { public: true },
+      schema: {
+        description:
+          'Wrong tries make the next one wait, longer each time (429 with Retry-After). An operator with a second factor ' +
+          'sends `code` too; without it the answer is 401 `auth.code-needed`.',
+        body: LoginPost,
+        response: { 200: LoginAnswer }
+      }
+    },
+    async (request, reply) => begin(reply, await operators.login(request.body, request.ip))
   )
   app.post(
     '/v1/auth/refresh',
@@ -135,6 +144,33 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       return reply.clearCookie(COOKIE, cookie).code(204).send(null)
     }
   )
+  app.post(
+    '/v1/auth/logout-everywhere',
+    {
+      onRequest: app.requireOperator('viewer'),
+      schema: {
+        description: 'Ends every login of the caller, on every device; tokens already handed out end within 2 s.',
+        response: { 204: z.null() }
+      }
+    },
+    async (request, reply) => {
+      await operators.logoutEverywhere(idOf(request.caller))
+      return reply.clearCookie(COOKIE, cookie).code(204).send(null)
+    }
+  )
+  app.post(
+    '/v1/operators/:id/logout-everywhere',
+    {
+      onRequest: app.requireOperator('owner'),
+      schema: { description: 'Ends every login of this operator.', params: id, response: { 204: z.null() } }
+    },
+    async (request, reply) => {
+      mustHaveAll(request.caller)
+      await operators.get(request.params.id)
+      await operators.logoutEverywhere(request.params.id)
+      return reply.code(204).send(null)
+    }
+  )
 
   app.get(
     '/v1/me',
@@ -143,12 +179,68 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
   )
   app.patch(
     '/v1/me',
-    { onRequest: app.requireOperator('viewer'), schema: { body: MePatch, response: { 200: OperatorView } } },
-    async (request) => {
+    {
+      onRequest: app.requireOperator('viewer'),
+      schema: {
+        description: 'A new password ends every login; the cookie that comes with the answer is a new one.',
+        body: MePatch,
+        response: { 200: OperatorView }
+      }
+    },
+    async (request, reply) => {
       const me = idOf(request.caller)
-      throttle.count(`${me} password`)
-      await operators.changePassword(me, request.body.currentPassword, request.body.password)
-      return operators.get(me)
+      const session = await operators.changePassword(me, request.body.currentPassword, request.body.password)
+      begin(reply, session)
+      return session.operator
+    }
+  )
+  app.post(
+    '/v1/me/totp',
+    {
+      onRequest: app.requireOperator('viewer'),
+      schema: {
+        description:
+          'Begins a second factor: what an authenticator app needs. It counts once a code of it was confirmed.',
+        body: TotpBegin,
+        response: { 200: TotpBegun }
+      }
+    },
+    (request) => operators.beginTotp(idOf(request.caller), request.body.password)
+  )
+  app.put(
+    '/v1/me/totp',
+    {
+      onRequest: app.requireOperator('viewer'),
+      schema: {
+        description: 'From now on a login asks for a code. The recovery codes are shown this once; each is good once.',
+        body: TotpConfirm,
+        response: { 200: TotpConfirmed }
+      }
+    },
+    async (request) => ({ recoveryCodes: await operators.confirmTotp(idOf(request.caller), request.body.code) })
+  )
+  app.post(
+    '/v1/me/totp/remove',
+    { onRequest: app.requireOperator('viewer'), schema: { body: TotpRemove, response: { 204: z.null() } } },
+    async (request, reply) => {
+      await operators.removeOwnTotp(idOf(request.caller), request.body.password, request.body.code)
+      return reply.code(204).send(null)
+    }
+  )
+  app.delete(
+    '/v1/operators/:id/totp',
+    {
+      onRequest: app.requireOperator('owner'),
+      schema: {
+        description: 'For an operator who lost phone and recovery codes: a login asks for no code any more.',
+        params: id,
+        response: { 204: z.null() }
+      }
+    },
+    async (request, reply) => {
+      mustHaveAll(request.caller)
+      await operators.removeTotp(request.params.id)
+      return reply.code(204).send(null)
     }
   )
 
@@ -158,7 +250,10 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       onRequest: app.requireOperator('owner'),
       schema: { querystring: PageQuery, response: { 200: pageOf(OperatorView) } }
     },
-    (request) => operators.page(request.query)
+    (request) => {
+      mustHaveAll(request.caller)
+      return operators.page(request.query)
+    }
   )
   app.post(
     '/v1/operators',
@@ -168,6 +263,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       schema: { body: OperatorCreate, response: { 201: OperatorView } }
     },
     async (request, reply) => {
+      mustHaveAll(request.caller)
       const accountIds = await grants(request.body.accountIds)
       return reply.code(201).send(await operators.create({ ...request.body, accountIds }))
     }
@@ -179,6 +275,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       schema: { params: id, body: OperatorPatch, response: { 200: OperatorView } }
     },
     async (request) => {
+      mustHaveAll(request.caller)
       const { accountIds, ...rest } = request.body
       const granted = accountIds === undefined ? {} : { accountIds: await grants(accountIds) }
       return operators.patch(request.params.id, { ...rest, ...granted })
@@ -188,6 +285,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
     '/v1/operators/:id',
     { onRequest: app.requireOperator('owner'), schema: { params: id, response: { 204: z.null() } } },
     async (request, reply) => {
+      mustHaveAll(request.caller)
       await operators.remove(request.params.id)
       return reply.code(204).send(null)
     }
@@ -215,6 +313,11 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       if (allowed !== null && !wanted?.every((account) => allowed.includes(account))) {
         throw new NotAllowed('a key may not reach accounts you may not')
       }
+      const { caller } = request
+      const beyond = request.body.scopes.filter((scope) => caller.kind === 'operator' && !mayGrant(caller.role, scope))
+      if (beyond.length > 0) {
+        throw new NotAllowed(`only an owner may make keys with ${beyond.join(', ')}`, { facts: { scopes: beyond } })
+      }
       return reply.code(201).send(await apiKeys.create({ ...request.body, accountIds: wanted }))
     }
   )
@@ -234,10 +337,15 @@ export const operatorRoutes: FastifyPluginAsyncZod<{
       schema: { querystring: PageQuery, response: { 200: pageOf(AuditView) } }
     },
     (request) => {
+      mustHaveAll(request.caller)
       const options = { filter: {}, query: request.query, sortable: ['at'], defaultSort: '-at' }
       return listPage(auditRows(db), options, ({ _id, ...row }: AuditRow) => ({ id: _id, ...row }))
     }
   )
 }
+
+/** WeChat's tokens are for owners alone; a key must not be the way around it. */
+const OWNERS_ONLY: readonly Scope[] = ['tokens:read', 'tokens:refresh']
+const mayGrant = (role: Role, scope: Scope) => role === 'owner' || !OWNERS_ONLY.includes(scope)
 
 const idOf = (caller: { kind: string; id?: string }): string => caller.id ?? ''

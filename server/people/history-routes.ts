@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { pageOf, PageQuery } from '../../shared/page.js'
+import { PersonExport } from '../../shared/person-export.js'
 import { SuppressionView } from '../../shared/person.js'
 import { GateView, TimelineEntry, TimelineQuery, WhyNotQuery } from '../../shared/timeline.js'
 import { accountFor } from '../accounts/access.js'
@@ -10,6 +11,7 @@ import { accountsOf, mayIdentify, mayUseAccount, type Caller } from '../platform
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import { listPage } from '../platform/page.js'
 import type { RecipientRow } from './model.js'
+import type { PersonExporter } from './export.js'
 import { knows, type People, type Person } from './people.js'
 import { SUPPRESSED } from './reach.js'
 import type { Timeline } from './timeline.js'
@@ -23,12 +25,13 @@ type Parts = {
   campaigns: Pick<Campaigns, 'get'>
   timeline: Timeline
   whyNot: WhyNot
+  exporter: PersonExporter
 }
 
 /** What happened to somebody, why they get no message, and whom nothing can be sent to. */
 export const historyRoutes: FastifyPluginAsyncZod<Parts> = async (
   app,
-  { people, accounts, campaigns, timeline, whyNot }
+  { people, accounts, campaigns, timeline, whyNot, exporter }
 ) => {
   const read = app.requireCaller({ scope: 'people:read' })
   const write = app.requireCaller({ scope: 'people:write' })
@@ -56,6 +59,29 @@ export const historyRoutes: FastifyPluginAsyncZod<Parts> = async (
         return openId === undefined ? entry : { ...entry, openId }
       })
       return { data: shown, page }
+    }
+  )
+
+  app.get(
+    '/v1/people/:id/export',
+    {
+      onRequest: app.requireCaller({ scope: 'people:read', role: 'operator' }),
+      schema: {
+        params,
+        response: { 200: PersonExport },
+        description:
+          'All that is kept of one person, for who asks for their data: who they are, their opt-outs, what was said to ' +
+          'them, what they did. Openids and unionid only for keys with the scope `recipients:identify`.'
+      }
+    },
+    async (request, reply) => {
+      const person = await personFor(request.caller, request.params.id)
+      request.log.info({ personId: person.id }, 'a person was exported')
+      const file = `person-${person.id}.json`
+      return reply
+        .header('content-disposition', `attachment; filename="${file}"`)
+        .header('cache-control', 'no-store')
+        .send(await exporter.of(person, accountsOf(request.caller), mayIdentify(request.caller)))
     }
   )
 

@@ -287,6 +287,12 @@ export function createPeople({ db, clock, sealer }: { db: Connection; clock: Clo
       return out
     },
 
+    /** All ids a person goes or went by, for rows that were written under either; of someone unknown, the id asked for. */
+    async idsOf(id: string): Promise<string[]> {
+      const row = (await merger.roots([id])).get(id)
+      return row === undefined ? [id] : [row._id, ...row.was]
+    },
+
     /** Forgets who a person is: rows stay, empty, so that counts stay true. @throws NotFound */
     async erase(id: string): Promise<void> {
       if (!(await merger.erase(id))) throw new NotFound('there is no such person')

@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Role, Scope } from '../../shared/operator.js'
 import { NotAllowed, NotAuthenticated, NotFound } from './errors.js'
+import { rateHeaders, TooManyRequests, type Counted, type RateLimiter } from './rate-limits.js'
 import type { PhoneBearer, Tokens } from './tokens.js'
 
 /** A person at the console or with a login token. `accountIds: null` = every account. */
@@ -17,7 +18,8 @@ export type CallerNeed = { scope: Scope; role?: Role }
 
 /** Where callers are looked up; the operators room. Both answer null for what does not, or no longer, exist. */
 export type Callers = {
-  operator(id: string): Promise<OperatorCaller | null>
+  /** `sessions`: as the token says; null also when the operator's logins were all ended since. */
+  operator(id: string, sessions: number): Promise<OperatorCaller | null>
   machine(key: string): Promise<MachineCaller | null>
 }
 
@@ -49,8 +51,8 @@ const RANK: Record<Role, number> = { viewer: 0, editor: 1, operator: 2, owner: 3
 const guards = new WeakMap<object, Guard>()
 
 /** Tells bearers apart and holds them to what each route asks. A /v1 route that does not say who may call it stops the start. */
-export const authPlugin = fastifyPlugin<{ tokens: Tokens; callers: Callers }>(
-  async (app: FastifyInstance, { tokens, callers }) => {
+export const authPlugin = fastifyPlugin<{ tokens: Tokens; callers: Callers; limits?: RateLimiter }>(
+  async (app: FastifyInstance, { tokens, callers, limits }) => {
     app.decorateRequest('caller', null as never)
     app.decorateRequest('phone', null as never)
 
@@ -64,8 +66,8 @@ export const authPlugin = fastifyPlugin<{ tokens: Tokens; callers: Callers }>(
       }
       const claims = tokens.read(bearer)
       if (claims.kind === 'phone') return claims
-      const operator = await callers.operator(claims.id)
-      if (operator === null) throw new NotAuthenticated('this operator does not exist any more')
+      const operator = await callers.operator(claims.id, claims.sessions)
+      if (operator === null) throw new NotAuthenticated('this operator does not exist any more, or was logged out')
       return operator
     }
 
@@ -73,14 +75,38 @@ export const authPlugin = fastifyPlugin<{ tokens: Tokens; callers: Callers }>(
       guard: Guard,
       check: (caller: Caller, request: FastifyRequest) => void
     ): onRequestAsyncHookHandler {
-      const hook: onRequestAsyncHookHandler = async (request) => {
-        const caller = await callerOf(request)
+      const hook: onRequestAsyncHookHandler = async (request, reply) => {
+        let caller: Caller
+        try {
+          caller = await callerOf(request)
+        } catch (error) {
+          if (error instanceof NotAuthenticated) await count(reply, 'address', request.ip)
+          throw error
+        }
+        await count(reply, ...whoCounts(caller))
         check(caller, request)
         request.caller = caller
       }
       guards.set(hook, guard)
       return hook
     }
+
+    /** Counts a request and says in the headers how it stands. @throws TooManyRequests */
+    async function count(reply: FastifyReply, kind: Counted, id: string): Promise<void> {
+      if (limits === undefined) return
+      try {
+        void reply.headers(rateHeaders(await limits.count(kind, id)))
+      } catch (error) {
+        if (error instanceof TooManyRequests) void reply.headers(rateHeaders(error.standing))
+        throw error
+      }
+    }
+
+    // What anybody may ask is counted by where it comes from; WeChat's own pushes, which come from few places, are not.
+    app.addHook('onRequest', async (request, reply) => {
+      const { url = '', config } = request.routeOptions
+      if (config.public === true && !/callback/.test(url)) await count(reply, 'address', request.ip)
+    })
 
     app.decorate(
       'requirePhone',
@@ -111,6 +137,9 @@ export const authPlugin = fastifyPlugin<{ tokens: Tokens; callers: Callers }>(
   },
   { name: 'auth' }
 )
+
+const whoCounts = (caller: Caller): [Counted, string] =>
+  caller.kind === 'phone' ? ['phone', caller.recipientId] : [caller.kind === 'machine' ? 'key' : 'operator', caller.id]
 
 /** Who may call this route; null: anybody. */
 export function guardOf(route: Pick<RouteOptions, 'onRequest'>): Guard | null {

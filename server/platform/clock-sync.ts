@@ -15,6 +15,8 @@ export type SyncedClock = {
   stop(): void
   /** Is the offset younger than 5 min and known to within a second? Without that nothing may be leased. */
   fresh(): boolean
+  /** How far the store's time is from this machine's, ms; 0 until it is known. */
+  offsetMs(): number
 }
 
 export function createSyncedClock(log: Log): SyncedClock {
@@ -54,6 +56,7 @@ export function createSyncedClock(log: Log): SyncedClock {
       if (timer !== null) clearInterval(timer)
       timer = null
     },
+    offsetMs: () => offsetMs,
     fresh: () => machine.monotonic() - measuredAt < FRESH_MS && errorMs <= MAX_ERROR_MS
   }
 }

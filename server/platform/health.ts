@@ -16,6 +16,13 @@ export function installHealth(app: FastifyInstance, checks: Check[]): void {
   })
 }
 
+/** One check by itself, and how long it took. */
+export async function isWell({ name, check }: Check): Promise<{ name: string; ok: boolean; ms: number }> {
+  const began = performance.now()
+  const ok = (await inTime(check)) === null
+  return { name, ok, ms: performance.now() - began }
+}
+
 async function inTime(check: Check['check']): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {

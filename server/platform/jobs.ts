@@ -38,6 +38,8 @@ export type Jobs = {
   stop(): Promise<void>
   /** Does this process run jobs right now? */
   running(): boolean
+  /** Why it does not, or is not seen to; null: it does. */
+  fault(): string | null
 }
 
 type Definition = { run: (job: Job) => Promise<void>; concurrency: number; lockLifetimeMs: number }
@@ -52,6 +54,8 @@ const LOCK_LIFETIME_MS = 20_000
 const ATTEMPTS = 20
 const FAILED_LIFE_SECONDS = 7 * 86_400
 const MINE_EVERY_MS = 1_000
+/** A watch that was not kept for so long is a fault: the store or the scheduler hangs. */
+const UNWATCHED_MS = 60_000
 /** Rows of a killed process's own jobs, which nobody else may run, are swept after this. */
 const ORPHAN_MS = 10 * 60_000
 
@@ -85,6 +89,7 @@ export function createJobs({
   /** Let go of by `watch`, with what was running in them then. */
   const retired = new Set<Promise<unknown>>()
   let watching: NodeJS.Timeout | null = null
+  let watchedAt = -Infinity
   let suspects = new Set<string>()
   let prepared: Promise<void> | null = null
 
@@ -237,6 +242,7 @@ export function createJobs({
     const lost = idsOf(lockedJobs).filter((id) => !known.has(id))
     const again = lost.filter((id) => suspects.has(id))
     suspects = new Set(lost)
+    watchedAt = machine.monotonic()
     if (again.length === 0 || agenda !== watched) return
     suspects = new Set()
     log.warn({ jobs: again.length }, 'this process stood still for so long that it lost jobs; they are taken up anew')
@@ -272,6 +278,7 @@ export function createJobs({
       await prepare()
       await sweepOrphans()
       await begin()
+      watchedAt = machine.monotonic()
       watching = setInterval(() => {
         watch().catch((error: unknown) => log.warn({ err: error }, 'jobs could not be looked after'))
       }, usualLifetimeMs / 4).unref()
@@ -295,7 +302,12 @@ export function createJobs({
       await rows().deleteMany({ mine: worker })
       await rows().updateMany({ lastModifiedBy: worker, lockedAt: { $ne: null } }, { $set: { lockedAt: null } })
     },
-    running: () => agenda !== null
+    running: () => agenda !== null,
+    fault() {
+      if (agenda === null) return 'jobs are not running'
+      const silentMs = machine.monotonic() - watchedAt
+      return silentMs < UNWATCHED_MS ? null : `jobs were not looked after for ${Math.round(silentMs / 1000)} s`
+    }
   }
 }
 

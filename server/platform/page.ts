@@ -67,7 +67,9 @@ type Position = { value: unknown; id: unknown }
 function beyond(field: string, descending: boolean, { value, id }: Position): Record<string, unknown> {
   const past = descending ? '$lt' : '$gt'
   if (field === '_id') return { _id: { [past]: id } }
-  return { $or: [{ [field]: { [past]: value } }, { [field]: value, _id: { [past]: id } }] }
+  // The first condition says nothing new; it is what an index in this order can be entered by.
+  const within = { [field]: { [`${past}e`]: value } }
+  return { ...within, $or: [{ [field]: { [past]: value } }, { [field]: value, _id: { [past]: id } }] }
 }
 
 function writeCursor(sort: string, value: unknown, id: unknown): string {

@@ -1,4 +1,5 @@
 import type { JWT } from '@fastify/jwt'
+import { z } from 'zod'
 import type { Clock } from './clock.js'
 import { NotAuthenticated } from './errors.js'
 
@@ -9,17 +10,22 @@ export type PhoneBearer = { kind: 'phone'; accountId: string; recipientId: strin
 
 /** Signed tokens of limited life: operators' and phones'. */
 export type Tokens = {
-  operator(id: string): Minted
+  /** `sessions`: how often the operator's logins were ended altogether; tokens of an earlier count are over. */
+  operator(id: string, sessions?: number): Minted
   phone(bound: { accountId: string; recipientId: string; personId: string }): Minted
   /** @throws NotAuthenticated when the token is forged, spoilt or over */
-  read(token: string): { kind: 'operator'; id: string } | PhoneBearer
+  read(token: string): { kind: 'operator'; id: string; sessions: number } | PhoneBearer
 }
 
 const OPERATOR_LIFE_MS = 15 * 60_000
 const PHONE_LIFE_MS = 2 * 3_600_000
 
-/** Claims are short, since a phone sends them with every batch. */
-type Claims = { k: 'o'; sub: string; exp: number } | { k: 'p'; sub: string; acc: string; per: string; exp: number }
+/** Claims are short, since a phone sends them with every batch. What is signed and reads otherwise is no token of ours. */
+const Claims = z.discriminatedUnion('k', [
+  z.object({ k: z.literal('o'), sub: z.string().min(1), ses: z.int().min(0).default(0), exp: z.int() }),
+  z.object({ k: z.literal('p'), sub: z.string().min(1), acc: z.string().min(1), per: z.string().min(1), exp: z.int() })
+])
+type Claims = z.output<typeof Claims>
 
 export function createTokens({
   jwt,
@@ -32,21 +38,21 @@ export function createTokens({
   operatorLifeMs?: number
   phoneLifeMs?: number
 }): Tokens {
-  function mint(claims: Record<string, string>, lifeMs: number): Minted {
+  function mint(claims: Record<string, string | number>, lifeMs: number): Minted {
     const iat = Math.floor(clock.now().getTime() / 1000)
     const exp = iat + Math.floor(lifeMs / 1000)
     return { token: jwt.sign({ ...claims, iat, exp }), expiresAt: new Date(exp * 1000) }
   }
 
   return {
-    operator: (id) => mint({ k: 'o', sub: id }, operatorLifeMs),
+    operator: (id, sessions = 0) => mint({ k: 'o', sub: id, ses: sessions }, operatorLifeMs),
     phone: ({ accountId, recipientId, personId }) =>
       mint({ k: 'p', sub: recipientId, acc: accountId, per: personId }, phoneLifeMs),
     read(token) {
       let claims: Claims
       try {
         // Expiry is judged below, by the store's clock and not by this machine's.
-        claims = jwt.verify<Claims>(token, { ignoreExpiration: true } as never)
+        claims = Claims.parse(jwt.verify(token, { ignoreExpiration: true } as never))
       } catch (error) {
         throw new NotAuthenticated('this token is not valid', { cause: error })
       }
@@ -55,7 +61,7 @@ export function createTokens({
       }
       return claims.k === 'p'
         ? { kind: 'phone', recipientId: claims.sub, accountId: claims.acc, personId: claims.per }
-        : { kind: 'operator', id: claims.sub }
+        : { kind: 'operator', id: claims.sub, sessions: claims.ses }
     }
   }
 }

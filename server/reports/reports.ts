@@ -16,6 +16,7 @@ import type { TemplateKind } from '../../shared/template.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { CampaignRow, Campaigns } from '../campaigns/campaigns.js'
 import { addFigures, funnelOf, noFigures } from '../messages/funnel.js'
+import { LANES, LEASE_MS } from '../messages/leasing.js'
 import type { Messages } from '../messages/messages.js'
 import type { CounterRow } from '../messages/model.js'
 import { sumCounts, type RunRow } from '../messages/runs.js'
@@ -24,6 +25,7 @@ import { InvalidInput } from '../platform/errors.js'
 import { groupBy } from '../platform/group.js'
 import type { Log } from '../platform/log.js'
 import { bucketOf, bucketStarts } from './buckets.js'
+import { createStanding } from './standing.js'
 import { createVerify } from './verify.js'
 
 export type ReportsParts = {
@@ -63,10 +65,18 @@ const CHANNELS: Record<Account['kind'], TemplateKind[]> = {
 }
 
 const PROJECTION = { minute: 1, n: 1, opened: 1, channel: 1, runId: 1 } as const
+/** More requests than this are under way to no account. */
+const IN_FLIGHT = 2_000
 
 /** What became of messages, from the follower's counters: exact, a few seconds behind, never by counting rows. */
 export function createReports({ clock, log, accounts, campaigns, messages }: ReportsParts) {
   const { counters, runs, follower, budget } = messages
+  const standing = createStanding({
+    find: (filter) =>
+      counters.find(filter, { projection: { ...PROJECTION, accountId: 1 } }).toArray() as unknown as Promise<
+        CounterRow[]
+      >
+  })
 
   /** Counters of some time in buckets; minutes belong to the bucket they start in. */
   async function bucketed(
@@ -100,12 +110,6 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
     return bucketed(filter, { interval: query.interval, zone: query.zone, from, to })
   }
 
-  async function countersOfRuns(runIds: string[]): Promise<Map<string, CounterRow[]>> {
-    if (runIds.length === 0) return new Map()
-    const found = await counters.find({ runId: { $in: runIds } }, { projection: PROJECTION }).toArray()
-    return groupBy(found as CounterRow[], (row) => row.runId!)
-  }
-
   async function quotas(list: Account[], at: Date): Promise<z.output<typeof DashboardSummary>['quotas']> {
     const asked = list.flatMap((account) => CHANNELS[account.kind].map((channel) => ({ account, channel })))
     return Promise.all(
@@ -117,14 +121,32 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
     )
   }
 
-  async function running(accountIds: string[]): Promise<z.output<typeof DashboardSummary>['running']> {
+  /**
+   * Requests under way: rows whose lease runs. What falls due within a lease's time stands among them, so more than any
+   * account's limit are not looked at.
+   */
+  async function inFlight(accountId: string, now: Date): Promise<number> {
+    const leased = { $gt: now, $lte: new Date(now.getTime() + LEASE_MS) }
+    const found = await messages.rows
+      .find({ accountId, lane: { $in: [...LANES] }, due: leased }, { projection: { _id: 0, state: 1 } })
+      .limit(IN_FLIGHT)
+      .toArray()
+    return found.filter(({ state }) => state === 'sending').length
+  }
+
+  async function running(accountIds: string[], now: Date): Promise<z.output<typeof DashboardSummary>['running']> {
     const open = await runs.rows
       .find({ accountId: { $in: accountIds }, state: { $in: ['expanding', 'sending'] } })
       .sort({ startedAt: -1 })
       .limit(RUNNING)
       .toArray()
     const [found, named] = await Promise.all([
-      countersOfRuns(open.map((run) => run._id)),
+      standing(
+        'runId',
+        open.map((run) => run._id),
+        null,
+        now
+      ),
       campaigns.rows.find({ _id: { $in: open.map((run) => run.campaignId) } }, { projection: { name: 1 } }).toArray()
     ])
     const names = new Map(named.map((row) => [row._id, row.name]))
@@ -192,22 +214,23 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
       const now = clock.now()
       const from = DateTime.fromJSDate(now, { zone }).startOf('day').toJSDate()
       const minute = new Date(Math.floor(now.getTime() / MINUTE_MS) * MINUTE_MS - MINUTE_MS)
-      const theirs = { accountId: { $in: accountIds } }
-      const since = { ...theirs, minute: { $gte: new Date(Math.min(from.getTime(), minute.getTime())), $lte: now } }
       const list = (await accounts.list()).filter(({ id }) => accountIds.includes(id))
-      const [recent, totals, left, inProgress, online, paused] = await Promise.all([
-        counters.find(since, { projection: PROJECTION }).toArray() as unknown as Promise<CounterRow[]>,
-        Promise.all(accountIds.map((id) => follower.totals(id))),
+      const [sums, lately, followed, left, inProgress, online, paused] = await Promise.all([
+        standing('accountId', accountIds, from, now),
+        counters.find({ accountId: { $in: accountIds }, minute }, { projection: { n: 1 } }).toArray(),
+        follower.standing(accountIds),
         quotas(list, now),
-        running(accountIds),
+        running(accountIds, now),
         countOf(campaigns.rows, accountIds, 'online'),
         countOf(campaigns.rows, accountIds, 'paused')
       ])
-      const today = recent.filter((row) => row.minute >= from)
+      const today = [...sums.values()].flat()
       const figures = noFigures()
       for (const row of today) addFigures(figures, row)
       const last = noFigures()
-      for (const row of recent) if (row.minute.getTime() === minute.getTime()) addFigures(last, row)
+      for (const row of lately) addFigures(last, row)
+      const sending = [...followed].filter(([, { open }]) => open > 0)
+      const flying = await Promise.all(sending.map(([id]) => inFlight(id, now)))
       const answered = figures.accepted + figures.failed + figures.unknown
       return {
         at: now,
@@ -220,7 +243,11 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
           deliveredShare: funnelOf(today).deliveredShare
         },
         perSecond: Math.max(0, last.accepted) / 60,
-        open: totals.reduce((sum, n) => sum + (n.open ?? 0), 0),
+        open: [...followed.values()].reduce((sum, { open }) => sum + open, 0),
+        inFlight: flying.reduce((sum, n) => sum + n, 0),
+        latency: [...followed].flatMap(([accountId, { latency }]) =>
+          latency === null ? [] : [{ accountId, p50Ms: latency.p50, p95Ms: latency.p95, at: latency.at }]
+        ),
         quotas: left,
         campaigns: { online, paused },
         running: inProgress

@@ -9,12 +9,14 @@ import {
   Metric,
   MetricSeries,
   Series,
-  SeriesQuery
+  SeriesQuery,
+  SystemView
 } from '../../shared/report.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Campaigns } from '../campaigns/campaigns.js'
 import { mayKnow } from '../campaigns/run-routes.js'
-import type { Caller } from '../platform/auth.js'
+import { accountsOf, type Caller } from '../platform/auth.js'
+import { NotAllowed } from '../platform/errors.js'
 import type { Reports } from './reports.js'
 import { accountIdsFor } from './whose.js'
 
@@ -31,7 +33,8 @@ export const reportRoutes: FastifyPluginAsyncZod<{
   reports: Reports
   campaigns: Campaigns
   accounts: Pick<Accounts, 'get' | 'list'>
-}> = async (app, { reports, campaigns, accounts }) => {
+  system: () => Promise<z.output<typeof SystemView>>
+}> = async (app, { reports, campaigns, accounts, system }) => {
   const ofCampaigns = app.requireCaller({ scope: 'campaigns:read' })
   const ofMessages = app.requireCaller({ scope: 'messages:read' })
 
@@ -73,6 +76,22 @@ export const reportRoutes: FastifyPluginAsyncZod<{
     async (request) => {
       const { accountId, metric, ...query } = request.query
       return reports.series(await accountIdsFor(accounts, request.caller, accountId), metric, query)
+    }
+  )
+
+  app.get(
+    '/v1/system',
+    {
+      onRequest: app.requireCaller({ scope: 'settings:read' }),
+      schema: {
+        description: 'How the installation is: versions, what the store holds and for how long, and what is odd.',
+        response: { 200: SystemView },
+        tags
+      }
+    },
+    async (request) => {
+      if (accountsOf(request.caller) !== null) throw new NotAllowed('only callers of all accounts may see that')
+      return system()
     }
   )
 

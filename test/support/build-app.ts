@@ -14,6 +14,7 @@ import type { Clock } from '../../server/platform/clock.js'
 import { newId } from '../../server/platform/ids.js'
 import { silentLog } from '../../server/platform/log.js'
 import { connectMongo } from '../../server/platform/mongo.js'
+import { UNLIMITED, type RateLimits } from '../../server/platform/rate-limits.js'
 import { createSealer } from '../../server/platform/sealing.js'
 import { createSandbox, type Sandbox } from '../../server/sandbox/sandbox.js'
 import { testClock, type TestClock } from './clock.js'
@@ -28,6 +29,8 @@ export type TestOptions = {
   /** Instead of a clock that stands still: for tests of what really happens while time passes. */
   clock?: Clock
   apiBase?: string
+  /** Requests a minute of one caller; no limit when not said. */
+  rateLimits?: Partial<RateLimits>
 }
 
 export type TestApp = Awaited<ReturnType<typeof buildTestApp>>
@@ -79,7 +82,8 @@ export async function buildTestApp(t: Test, options: TestOptions = {}) {
       apiBase: options.apiBase ?? sandbox?.url ?? 'https://api.weixin.qq.com',
       publicUrl: 'http://hongyan.test',
       trustProxy: false,
-      webhookAllow: ['127.0.0.1']
+      webhookAllow: ['127.0.0.1'],
+      rateLimits: options.rateLimits ?? UNLIMITED
     },
     db,
     clock: time,

@@ -120,6 +120,12 @@ t.test('a timeline', async (t) => {
       )
       t.equal(page.nextCursor, null)
     }
+    const reader = await key(['messages:read'])
+    for (const id of [ann.personId, there.personId]) {
+      const { data } = await get(`/v1/messages?personId=${id}`, reader)
+      t.match(data, [{ id: 'm1' }], 'a message is found by either id')
+      t.equal(data.length, 1)
+    }
     const { data } = await get(`/v1/people/${ann.personId}/timeline?limit=100`)
     t.match(
       data.find((each: any) => each.kind === 'message'),

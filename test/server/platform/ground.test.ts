@@ -1,9 +1,22 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { ConfigFault, readConfig, VARIABLES } from '../../../server/config.js'
 import { createSyncedClock } from '../../../server/platform/clock-sync.js'
-import { loadKeys, newKeyLine, parseKeyLine, rotateKeys } from '../../../server/platform/keys.js'
+import {
+  addKey,
+  dropKey,
+  loadKeys,
+  newKeyLine,
+  parseKeyLine,
+  rotatedAt,
+  rotateKeys,
+  toKeyLine,
+  watchKeys,
+  withCurrent,
+  withKey,
+  withoutKey
+} from '../../../server/platform/keys.js'
 import { newId, randomToken } from '../../../server/platform/ids.js'
 import { silentLog } from '../../../server/platform/log.js'
 import { connectMongo, isDuplicateKey, withoutPassword } from '../../../server/platform/mongo.js'
@@ -61,14 +74,47 @@ t.test('keys', async (t) => {
   t.test('are rotated in the file', async (t) => {
     const dir = t.testdir()
     const old = (await loadKeys(dir)).keyring
-    t.equal(await rotateKeys(dir), 'k2')
+    const [watched, asked] = [watchKeys(dir, old), createSealer(watchKeys(dir, old))]
+    t.equal(await addKey(dir), 'k2')
+    t.same(
+      (await loadKeys(dir)).keyring.sealing.map(({ id }) => id),
+      ['k1', 'k2'],
+      'a key that was added opens and does not seal'
+    )
+    await t.rejects(rotateKeys(dir, 'k9', new Date(0)), { message: /no key "k9"/ })
+    await rotateKeys(dir, 'k2', new Date('2026-03-01T00:00:00Z'))
+    t.same(await rotatedAt(dir), new Date('2026-03-01T00:00:00Z'))
     const { keyring } = await loadKeys(dir)
+    t.equal(watched.fresh().sealing[0]!.id, 'k2', 'a process that runs sees it')
+    t.equal(asked.open(createSealer(keyring).seal('new')), 'new', 'and opens what the new key sealed at once')
+    t.equal(asked.current(), 'k2')
     t.same(
       keyring.sealing.map(({ id }) => id),
       ['k2', 'k1']
     )
     t.equal(createSealer(keyring).open(createSealer(old).seal('kept')), 'kept')
     t.same(keyring.hash, old.hash)
+    await t.rejects(dropKey(dir, 'k2'), { message: /current key/ })
+    await dropKey(dir, 'k1')
+    t.same(
+      (await loadKeys(dir)).keyring.sealing.map(({ id }) => id),
+      ['k2']
+    )
+    t.equal(asked.open(createSealer(old).seal('kept')), 'kept', 'who runs forgets none')
+    await writeFile(join(dir, 'keys.json'), '{')
+    t.equal(watched.fresh().sealing[0]!.id, 'k2', 'a damaged file changes nothing for who runs')
+  })
+  t.test('change in a line as they do in a file', async (t) => {
+    const { keyring, id } = withKey(parseKeyLine(newKeyLine()))
+    t.same([keyring.sealing.map((each) => each.id), id], [['k1', 'k2'], 'k2'])
+    const turned = withCurrent(keyring, 'k2')
+    t.same(parseKeyLine(toKeyLine(turned)), turned)
+    t.same(
+      withoutKey(turned, 'k1').sealing.map((each) => each.id),
+      ['k2']
+    )
+    t.throws(() => withoutKey(turned, 'k2'), { message: /current key/ })
+    t.throws(() => withCurrent(turned, 'k7'), { message: /no key "k7"/ })
   })
   t.test('come in one line of the environment', async (t) => {
     const { sealing, hash } = parseKeyLine(newKeyLine())

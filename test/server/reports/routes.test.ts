@@ -164,7 +164,19 @@ t.test('a campaign', async (t) => {
 t.test('the dashboard', async (t) => {
   t.test('tells how today goes', async (t) => {
     const { get, account, other, campaign, rooms, some, db } = await arranged(t)
-    await db.collection('tallies').insertOne({ _id: account.id as never, N: 1, batch: null, n: { open: 2 } })
+    const latency = { p50: 120, p95: 480, at: new Date('2026-03-02T01:29:58Z') }
+    await db.collection('tallies').insertOne({ _id: account.id as never, N: 1, batch: null, n: { open: 2 }, latency })
+    const leased = (id: string, state: 'sending' | 'planned', due: string) =>
+      rooms.messages.rows.insertOne({
+        _id: id,
+        accountId: account.id,
+        lane: 'bulk',
+        state,
+        due: new Date(due)
+      } as never)
+    await leased('under way', 'sending', '2026-03-02T01:30:29Z')
+    await leased('left by a process that died', 'sending', '2026-03-02T01:29:59Z')
+    await leased('planned for soon', 'planned', '2026-03-02T01:30:10Z')
     await rooms.accounts.patch(account.id, { limits: { perDay: { subscribe: 1000 } } })
     const { body } = await get('/v1/dashboard/summary')
     t.same(body.today, {
@@ -182,6 +194,7 @@ t.test('the dashboard', async (t) => {
       deliveredShare: 4 / 13
     })
     t.match(body, { at: '2026-03-02T01:30:00.000Z', zone: 'Asia/Shanghai', perSecond: 3 / 60, open: 2 })
+    t.same([body.inFlight, body.latency], [1, [{ accountId: account.id, p50Ms: 120, p95Ms: 480, at: '2026-03-02T01:29:58.000Z' }]]) // prettier-ignore
     t.same(body.campaigns, { online: 0, paused: 0 })
     t.match(body.running, [
       { runId: 'run-1', campaignId: campaign._id, name: '提醒', state: 'sending', funnel: { matched: 12, open: 2 } }
