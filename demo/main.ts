@@ -65,7 +65,11 @@ async function main(): Promise<{ code: number; cut?: true }> {
       phones: wish.phones,
       step,
       progress: news.progress,
-      stageBuilt: (built) => void (stage = built)
+      stageBuilt(built) {
+        stage = built
+        // What is about to happen can be watched; with --once it is all over before anybody has looked.
+        if (!wish.once) tell(`\nWatch it in the console, open without signing in:\n${built.consoleUrl}\n`)
+      }
     })
     .finally(news.stop)
   try {

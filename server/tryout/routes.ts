@@ -6,7 +6,9 @@ import type { Tryout } from './tryout.js'
 
 const TryoutView = z.object({
   /** Where the local WeChat is; null: none runs in the process that answered. */
-  url: z.string().nullable()
+  url: z.string().nullable(),
+  /** A visitor of its shop, whose phone can be looked at there. */
+  phone: z.object({ appId: z.string(), openId: z.string() }).nullable()
 })
 
 /** Trying it all without an account of one's own. */
@@ -15,7 +17,11 @@ export const tryoutRoutes: FastifyPluginAsyncZod<{ tryout: Tryout }> = async (ap
   app.get(
     '/v1/tryout',
     { onRequest: app.requireOperator('viewer'), schema: { response: { 200: TryoutView }, tags } },
-    () => ({ url: tryout.where() })
+    async (request) => {
+      // The page of the phone talks to us at the address the console was opened at.
+      await tryout.letIn(`${request.protocol}://${request.host}`)
+      return { url: tryout.where(), phone: tryout.phone() }
+    }
   )
   app.post(
     '/v1/tryout',
@@ -30,7 +36,7 @@ export const tryoutRoutes: FastifyPluginAsyncZod<{ tryout: Tryout }> = async (ap
     },
     async (request) => {
       if (accountsOf(request.caller) !== null) throw new NotAllowed('only callers of all accounts may add some')
-      return tryout.begin()
+      return { ...(await tryout.begin()), phone: tryout.phone() }
     }
   )
 }

@@ -61,6 +61,7 @@ export function createTryout(parts: {
   const rows = db.collection('settings') as unknown as Collection<TryoutRow>
   let sandbox: Sandbox | null = null
   let visitors: Visitor[] = []
+  const allowed = new Set<string>()
   let beginning: Promise<{ url: string }> | null = null
 
   /** Starts the local WeChat and fills it. @throws the listen error */
@@ -70,6 +71,7 @@ export function createTryout(parts: {
     const opened = await createSandbox({ port, seed, latency: LATENCY })
     visitors = stock(opened.controls, SHOP.appId, SERVICE.appId, SUBSCRIBE)
     sandbox = opened
+    allowed.clear()
     return opened
   }
 
@@ -200,6 +202,21 @@ export function createTryout(parts: {
 
     /** Where the sandbox runs; null: not in this process. */
     where: (): string | null => sandbox?.url ?? null,
+
+    /** Who of its visitors has the phone to look at; null: it does not run here. */
+    phone: (): { appId: string; openId: string } | null => {
+      const [visitor] = visitors
+      return sandbox === null || visitor === undefined ? null : { appId: SHOP.appId, openId: visitor.shop }
+    },
+
+    /** Lets its phones call a server at this origin. */
+    async letIn(origin: string): Promise<void> {
+      if (sandbox === null || allowed.has(origin)) return
+      allowed.add(origin)
+      const body = JSON.stringify({ domains: [...allowed] })
+      const headers = { 'content-type': 'application/json' }
+      await fetch(`${sandbox.url}/sandbox/request-domains`, { method: 'POST', headers, body })
+    },
 
     /** Brings the sandbox of an earlier start back, unless another process of ours has it. */
     async wake(): Promise<void> {

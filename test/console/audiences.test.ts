@@ -1,6 +1,6 @@
 import t from 'tap'
 import { liveApp } from '../support/live-app.js'
-import { looks, PASSWORD, visit } from './browse.js'
+import { PASSWORD, visit } from './browse.js'
 
 t.setTimeout(240_000)
 
@@ -44,7 +44,6 @@ t.test('an audience is built by rule while its size is watched, and another from
   await page.reload()
   await size.filter({ hasText: shown! }).waitFor()
   t.equal(await page.getByLabel('Property of the event').inputValue(), 'amount', 'it is read back as it was typed')
-  const at = new URL(page.url()).pathname
 
   await visitor.open('/audiences/new?kind=list')
   await page.getByLabel('Name').fill('guests')
@@ -58,11 +57,5 @@ t.test('an audience is built by rule while its size is watched, and another from
   await page.getByText('2 people are in the list.').waitFor()
   await visitor.shot('audience-import')
   t.same(await visitor.barriers(), [])
-
-  const wrong = [
-    ...(await looks(visitor, '/audiences', 'audiences', (page) => page.locator('table').waitFor())),
-    ...(await looks(visitor, at, 'audience', () => size.filter({ hasText: shown! }).waitFor()))
-  ]
-  t.same(wrong, [])
   t.same(visitor.troubles, [])
 })

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { openBrowser } from '../support/browser.js'
+import { tell } from './told.js'
 
 /** The browser, on a busy machine. */
 const PATIENCE_MS = 60_000
@@ -22,9 +23,17 @@ const AXE_RUN = `axe
 
 export type Visitor = Awaited<ReturnType<typeof visit>>
 
-/** Somebody with a clean browser: whatever its console says in anger, or the server refuses, is in `troubles`. */
-export async function visit(t: { teardown(fn: () => Promise<void>): void }, url: string) {
+type Story = { name: string; passing(): boolean; teardown(fn: () => Promise<void>): void }
+
+/**
+ * Somebody with a clean browser: whatever its console says in anger, or the server refuses, is in `troubles`. A test that
+ * has a visitor and passes is a journey, unless it only looks at screens.
+ */
+export async function visit(t: Story, url: string, { journey = true }: { journey?: boolean } = {}) {
   const browser: BrowserContext = await openBrowser(t)
+  t.teardown(async () => {
+    if (journey && t.passing()) tell.journey(t.name)
+  })
   browser.setDefaultTimeout(PATIENCE_MS)
   const page = await browser.newPage()
   // What was on the screen when the story ended, well or badly.
@@ -94,9 +103,11 @@ export async function visit(t: { teardown(fn: () => Promise<void>): void }, url:
       // Handed over from outside, as a visitor's own tools are: the page's policy is about the page's scripts.
       await page.evaluate(axeScript())
       const found = (await page.evaluate(AXE_RUN)) as { id: string; impact: string; nodes: string[] }[]
-      return found
+      const wrong = found
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).join(' | ')}`)
+      tell.barriers(wrong.length)
+      return wrong
     },
     /** Does anything stick out to the right? */
     overflow: (): Promise<number> =>
@@ -104,15 +115,26 @@ export async function visit(t: { teardown(fn: () => Promise<void>): void }, url:
   }
 }
 
+type Look = readonly ['zh-CN' | 'en', 'light' | 'dark', typeof WIDE]
+const LOOKS: readonly Look[] = [
+  ['zh-CN', 'light', WIDE],
+  ['en', 'dark', WIDE],
+  ['zh-CN', 'dark', NARROW],
+  ['en', 'light', NARROW]
+]
+/** Each language, theme and width once: for parts of a screen that is seen in every look elsewhere. */
+export const TWO_LOOKS: readonly Look[] = [LOOKS[0]!, LOOKS[3]!]
+
 /** Every look of one screen: both languages and themes, wide and narrow. @returns what is wrong with them */
-export async function looks(visitor: Visitor, at: string, name: string, ready: (page: Page) => Promise<unknown>) {
+export async function looks(
+  visitor: Visitor,
+  at: string,
+  name: string,
+  ready: (page: Page) => Promise<unknown>,
+  which: readonly Look[] = LOOKS
+) {
   const wrong: string[] = []
-  for (const [language, theme, size] of [
-    ['zh-CN', 'light', WIDE],
-    ['en', 'dark', WIDE],
-    ['zh-CN', 'dark', NARROW],
-    ['en', 'light', NARROW]
-  ] as const) {
+  for (const [language, theme, size] of which) {
     await visitor.speak(language)
     await visitor.dress(theme)
     await visitor.page.setViewportSize(size)
@@ -126,5 +148,6 @@ export async function looks(visitor: Visitor, at: string, name: string, ready: (
     if (over > 0) wrong.push(`${look}: sticks out by ${over} px`)
   }
   await visitor.page.setViewportSize(WIDE)
+  tell.screen(name)
   return wrong
 }

@@ -32,7 +32,7 @@ t.test('the overview follows a running campaign to its end, with and without the
   await line.filter({ hasText: 'Live' }).waitFor()
   await page.getByText('No campaign is being sent just now.').waitFor({ timeout: 120_000 })
 
-  const wrong = await looks(visitor, '/', 'dashboard', async (page) => {
+  const wrong = await looks(visitor, '/', 'dashboard-account', async (page) => {
     await page.locator('canvas').first().waitFor()
     await page.locator('.tiles strong').first().waitFor()
   })

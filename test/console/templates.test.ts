@@ -1,6 +1,6 @@
 import t from 'tap'
 import { liveApp } from '../support/live-app.js'
-import { looks, PASSWORD, visit } from './browse.js'
+import { PASSWORD, visit } from './browse.js'
 
 t.setTimeout(240_000)
 const SHIPPED = 'SandboxLegacyShipped_'.padEnd(43, '0')
@@ -44,15 +44,5 @@ t.test('a template is composed, checked, looked at and sent to one person', asyn
   await page.getByRole('button', { name: 'Send', exact: true }).click()
   await page.getByText('Accepted by WeChat').waitFor()
 
-  const wrong = [
-    ...(await looks(visitor, '/templates', 'templates', (page) => page.locator('table').waitFor())),
-    ...(await looks(visitor, '/templates/add', 'templates-add', (page) =>
-      page.locator('.titles li').first().waitFor()
-    )),
-    ...(await looks(visitor, `/templates/${shop!.id}/${SHIPPED}`, 'template', (page) =>
-      page.locator('.card-face').waitFor()
-    ))
-  ]
-  t.same(wrong, [])
   t.same(visitor.troubles, [])
 })

@@ -52,6 +52,11 @@ export const accountsApi = {
     changed(api.patch<Account>(`/v1/accounts/${id}`, body, etag)),
   /** Asks WeChat once more what the account may do. */
   verify: (id: string) => changed(api.post<Account>(`/v1/accounts/${id}/verify`)),
+  /** Does our own push address answer as WeChat wants it to? */
+  knock: (id: string) =>
+    api.post<{ ok: boolean; url: string; status: number | null; detail: string | null }>(
+      `/v1/accounts/${id}/callback/test`
+    ),
   pause: (id: string) => changed(api.post<Account>(`/v1/accounts/${id}/pause`)),
   resume: (id: string) => changed(api.post<Account>(`/v1/accounts/${id}/resume`)),
   async remove(id: string): Promise<void> {

@@ -41,5 +41,7 @@ export const api = {
     json(await call('POST', path, { body, ...(headers && { headers }) })),
   patch: async <T>(path: string, body: unknown, etag?: string | null): Promise<T> =>
     json(await call('PATCH', path, { body, ...(etag && { headers: { 'if-match': etag } }) })),
+  put: async <T>(path: string, body: unknown, etag?: string | null): Promise<T> =>
+    json(await call('PUT', path, { body, ...(etag && { headers: { 'if-match': etag } }) })),
   remove: async (path: string): Promise<void> => void (await call('DELETE', path))
 }

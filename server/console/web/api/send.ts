@@ -3,7 +3,7 @@ import { language } from '../words/language.js'
 import { Refused } from './problem.js'
 
 export type Query = Record<string, string | number | boolean | readonly string[] | null | undefined>
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Options = {
   query?: Query | undefined
   /** A Blob goes as it is, anything else as JSON. */

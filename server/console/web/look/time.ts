@@ -48,6 +48,10 @@ export const count = (number: number): string => formats.value.number.format(num
 /** `null`: nothing to take a share of. */
 export const share = (part: number | null): string => (part === null ? '–' : formats.value.share.format(part))
 
+/** A short time: 340 ms, 1.2 s. */
+export const millis = (ms: number): string =>
+  ms < 1000 ? `${count(Math.round(ms))} ms` : `${count(Math.round(ms / 100) / 10)} s`
+
 const UNITS = [
   ['day', 86_400_000],
   ['hour', 3_600_000],

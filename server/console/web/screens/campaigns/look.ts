@@ -1,5 +1,5 @@
 import type { Campaign, CampaignState, Run, Trigger, Verb } from '../../api/campaigns.js'
-import { atMinute, span, toWall, fromWall } from '../../look/time.js'
+import { atMinute, span } from '../../look/time.js'
 import type { Role } from '../../../../../shared/operator.js'
 import type { Mood } from '../../parts/state-tag.vue'
 import { campaignWords } from './words.js'
@@ -55,35 +55,10 @@ export function triggerInWords(trigger: Trigger): string {
   return trigger.delayMs === undefined ? t.onEvent(trigger.event) : t.afterEvent(trigger.event, span(trigger.delayMs))
 }
 
-const DAY_MS = 86_400_000
-/** Days looked ahead for the next runs: a month's last day of every kind comes within. */
-const AHEAD_DAYS = 800
-
-/** The next instants (ISO) at which a scheduled trigger sends; none for answers to events. */
-export function nextRuns(trigger: Trigger, now: number, most = 5): string[] {
-  if (trigger.kind === 'once') return Date.parse(trigger.at) > now ? [trigger.at] : []
-  if (trigger.kind !== 'recurring') return []
-  const { every, times, until } = trigger
-  const zone = trigger.zone ?? 'Asia/Shanghai'
-  const days = trigger.days ?? []
-  const from = Math.max(now + 1, Date.parse(trigger.from))
-  const end = until === undefined ? Infinity : Date.parse(until)
-  const found: string[] = []
-  let day = Date.parse(`${toWall(new Date(from).toISOString(), zone).slice(0, 10)}T00:00Z`)
-  for (let looked = 0; looked < AHEAD_DAYS && found.length < most; looked++, day += DAY_MS) {
-    const date = new Date(day)
-    const lastDay = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate()
-    const isDue =
-      every === 'day' ||
-      (every === 'week'
-        ? days.includes(date.getUTCDay() || 7)
-        : days.some((wanted) => Math.min(wanted, lastDay) === date.getUTCDate()))
-    if (!isDue) continue
-    for (const time of [...times].sort()) {
-      const at = fromWall(`${date.toISOString().slice(0, 10)}T${time}`, zone)
-      if (at === null || Date.parse(at) < from || Date.parse(at) > end || found.length === most) continue
-      found.push(at)
-    }
-  }
-  return found
+/** Is enough of a scheduled trigger filled in to ask when it would fire? */
+export function mayFire(trigger: Trigger): boolean {
+  if (trigger.kind === 'once') return trigger.at !== ''
+  if (trigger.kind !== 'recurring') return false
+  const { every, from, days, times } = trigger
+  return from !== '' && times.length > 0 && (every === 'day' || (days ?? []).length > 0)
 }

@@ -38,13 +38,3 @@ export function whyOf(reason: string | null, code: number | null = null): Why | 
   const numbered = /^\d+$/.test(key) ? `${known} (${key})` : known
   return { what: detail === undefined ? numbered : `${numbered} · ${detail}`, todo: todos[key] ?? t.otherTodo }
 }
-
-/** Cells of CSV: quoted, and nothing a spreadsheet would run. */
-export function csvOf(rows: readonly (readonly (string | number | boolean | null)[])[]): string {
-  const cell = (value: string | number | boolean | null) => {
-    const text = value === null ? '' : String(value)
-    const tame = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-    return /[",\n\r]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame
-  }
-  return rows.map((row) => row.map(cell).join(',')).join('\r\n') + '\r\n'
-}
