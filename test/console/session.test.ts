@@ -1,5 +1,6 @@
 import t from 'tap'
 import { liveApp, SHOP } from '../support/live-app.js'
+import { codeAt, stepAt } from '../../server/operators/totp.js'
 import { looks, PASSWORD, visit } from './browse.js'
 
 t.setTimeout(240_000)
@@ -53,6 +54,50 @@ t.test('sessions and roles', async (t) => {
     t.same(visitor.troubles, [])
   })
 
+  t.test('a second factor is set up, asked for, and removed', async (t) => {
+    await operator('two@example.com', 'viewer')
+    const visitor = await visit(t, url)
+    const { page } = visitor
+    visitor.expected.add('POST /v1/auth/login 401')
+    await visitor.open('/')
+    await visitor.speak('en')
+    await visitor.open('/settings?tab=operators')
+    await visitor.signIn('two@example.com')
+    const card = page.getByRole('form', { name: 'Second factor' })
+    await card.getByLabel('Password').fill(PASSWORD)
+    await card.getByRole('button', { name: 'Set it up' }).click()
+    const secret = fromBase32((await card.locator('code').first().textContent())!)
+    t.same(await visitor.barriers(), [])
+    await visitor.shot('second-factor')
+    const step = stepAt(new Date())
+    await card.getByLabel('Code').fill(codeAt(secret, step))
+    await card.getByRole('button', { name: 'Confirm' }).click()
+    await card.getByText('Recovery codes').waitFor()
+    const [recovery] = (await card.locator('code').first().textContent())!.split(' ')
+
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    const signIn = async (code: string) => {
+      await page.getByLabel('Email').fill('two@example.com')
+      await page.getByLabel('Password').fill(PASSWORD)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.getByLabel('Code').fill(code)
+      t.equal(await page.getByRole('alert').count(), 0, 'to be asked for a code is no refusal')
+      await page.getByRole('button', { name: 'Sign in' }).click()
+    }
+    await signIn('000000')
+    await page.getByRole('alert').waitFor()
+    await page.getByLabel('Code').fill(codeAt(secret, step + 1))
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Sign out' }).waitFor()
+    await visitor.open('/settings?tab=operators')
+    await card.getByText('In use').waitFor()
+    await card.getByLabel('Password').fill(PASSWORD)
+    await card.getByLabel('Code').fill(recovery!)
+    await card.getByRole('button', { name: 'Remove it' }).click()
+    await card.getByText('Not in use').waitFor()
+    t.same(visitor.troubles, [])
+  })
+
   t.test('a viewer sees everything and can do nothing', async (t) => {
     const visitor = await visit(t, url)
     const { page } = visitor
@@ -83,3 +128,12 @@ t.test('sessions and roles', async (t) => {
     t.same(visitor.troubles, [])
   })
 })
+
+/** RFC 4648, as an authenticator app reads what is typed. */
+function fromBase32(text: string): Buffer {
+  const bits = [...text].map((letter) =>
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')
+  )
+  const bytes = bits.join('').match(/.{8}/g) ?? []
+  return Buffer.from(bytes.map((byte) => parseInt(byte, 2)))
+}

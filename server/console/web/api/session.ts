@@ -50,9 +50,10 @@ export async function begin(): Promise<Beginning> {
   return 'sign-in'
 }
 
-/** @throws Refused */
-export async function signIn(email: string, password: string): Promise<void> {
-  await keep(await callAsAnybody('POST', '/v1/auth/login', { body: { email, password } }))
+/** `code`: of the authenticator app, or a recovery code, of who has set one up. @throws Refused */
+export async function signIn(email: string, password: string, code?: string): Promise<void> {
+  const body = { email, password, ...(code !== undefined && { code }) }
+  await keep(await callAsAnybody('POST', '/v1/auth/login', { body }))
   await entered()
 }
 
@@ -115,7 +116,8 @@ async function entered(): Promise<void> {
   all.forEach((resolve) => resolve())
 }
 
-async function know(): Promise<void> {
+/** Reads who is signed in anew: something about them was changed. */
+export async function know(): Promise<void> {
   const response = await callAsAnybody('GET', '/v1/me', { headers: { authorization: `Bearer ${token?.text}` } })
   me.value = (await response.json()) as Me
 }

@@ -1,7 +1,15 @@
 import type { z } from 'zod'
 import type { AlertView } from '../../../../shared/alert.js'
 import type { BreakerView } from '../../../../shared/breaker.js'
-import type { ApiKeyCreate, ApiKeyCreated, ApiKeyView, OperatorCreate, Scope } from '../../../../shared/operator.js'
+import type {
+  ApiKeyCreate,
+  ApiKeyCreated,
+  ApiKeyView,
+  OperatorCreate,
+  Scope,
+  TotpBegun,
+  TotpConfirmed
+} from '../../../../shared/operator.js'
 import type { SettingsPatch, SettingsView } from '../../../../shared/settings.js'
 import type {
   DeliveryView,
@@ -52,6 +60,9 @@ export const settingsApi = {
   setRole: (id: string, role: Me['role']) => api.patch<Me>(`/v1/operators/${id}`, { role }),
   removeOperator: (id: string) => api.remove(`/v1/operators/${id}`),
   changePassword: (currentPassword: string, password: string) => api.patch<Me>('/v1/me', { currentPassword, password }),
+  beginTotp: (password: string) => api.post<z.input<typeof TotpBegun>>('/v1/me/totp', { password }),
+  confirmTotp: (code: string) => api.put<z.input<typeof TotpConfirmed>>('/v1/me/totp', { code }),
+  removeTotp: (password: string, code: string) => api.post('/v1/me/totp/remove', { password, code }),
   addKey: (body: z.input<typeof ApiKeyCreate>, key: string) =>
     api.post<z.input<typeof ApiKeyCreated>>('/v1/api-keys', body, keyed(key)),
   removeKey: (id: string) => api.remove(`/v1/api-keys/${id}`),

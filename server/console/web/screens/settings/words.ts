@@ -21,6 +21,18 @@ export const settingsWords = words({
     since: '创建于',
     you: '你',
     addOperator: '添加操作员',
+    factor: {
+      title: '两步验证',
+      off: '尚未启用。启用后，登录时除密码外还要输入身份验证器应用里的验证码。',
+      on: '已启用：登录时需要验证码。',
+      begin: '启用',
+      scan: '用身份验证器应用扫描，或手动输入密钥，然后填写它显示的 6 位数字。',
+      code: '验证码',
+      confirm: '确认',
+      recovery: '恢复码：手机丢失时，每个可代替验证码使用一次。只显示这一次，请妥善保存。',
+      remove: '停用',
+      removed: '两步验证已停用'
+    },
     password: '初始密码',
     passwordHint: '至少 10 个字符，请对方登录后自己修改。',
     onlyAccounts: '只能用这些账号（不选为全部）',
@@ -175,6 +187,19 @@ export const settingsWords = words({
     since: 'Since',
     you: 'you',
     addOperator: 'Add an operator',
+    factor: {
+      title: 'Second factor',
+      off: 'Not in use. With it, signing in takes a code of your authenticator app besides the password.',
+      on: 'In use: signing in takes a code.',
+      begin: 'Set it up',
+      scan: 'Scan this with an authenticator app, or type the secret there; then enter the six digits it shows.',
+      code: 'Code',
+      confirm: 'Confirm',
+      recovery:
+        'Recovery codes: should your phone be lost, each stands in for a code once. They are shown this once; keep them safe.',
+      remove: 'Remove it',
+      removed: 'The second factor was removed'
+    },
     password: 'First password',
     passwordHint: '10 characters at least; they change it once they are in.',
     onlyAccounts: 'Only these accounts (none: all)',
