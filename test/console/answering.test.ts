@@ -48,7 +48,8 @@ t.test('A without B: set up in the wizard, and who waits between the two is seen
   await page.getByRole('dialog').getByRole('button', { name: 'Go online' }).click()
   await page.getByRole('heading', { level: 1, name: 'Unpaid orders' }).waitFor()
   const id = new URL(page.url()).pathname.split('/')[2]!
-  const stored = await rooms.campaigns.get(id)
+  // the wizard is headed the same
+  const stored = await until('online', () => rooms.campaigns.get(id), ({ state }) => state === 'online') // prettier-ignore
   t.match(stored.trigger, {
     kind: 'notFollowed',
     event: 'order_placed',

@@ -31,6 +31,7 @@ t.test('first run to a full funnel: sandbox, audience, campaign once, online, as
   await next()
   await heading('Trigger')
   await page.getByRole('radio', { name: /Recurring/ }).check()
+  await page.getByTestId('next-runs').locator('li').nth(4).waitFor()
   t.equal(await page.getByTestId('next-runs').locator('li').count(), 5)
   t.same(await visitor.barriers(), [])
   await page.getByRole('radio', { name: /A without B/ }).check()
