@@ -12,7 +12,7 @@ const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day a
  * Again and again at times of day in a zone. `days`: of the week (1 Monday to 7 Sunday) or of the month (1 to 31; one that
  * a month lacks is its last day); every day without. `from` and `until` are included.
  */
-const Recurring = z
+export const Recurring = z
   .strictObject({
     kind: z.literal('recurring'),
     from: Instant,

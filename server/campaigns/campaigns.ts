@@ -80,6 +80,12 @@ export function createCampaigns(parts: CampaignParts) {
   const forecast = createForecast({ ...parts, dayCaps })
   const check = createCheck({ ...parts, ladder, rows, forecast })
   let listening: { at: number; campaigns: CampaignRow[] } | null = null
+  /** How often what listens was changed here: what was read across a change is not kept. */
+  let changes = 0
+  const forget = () => {
+    changes += 1
+    listening = null
+  }
   const listeners: ((moved: CampaignRow) => Promise<void>)[] = []
 
   const starter = createStarter({ ...parts, rows, pause: pauseIfOnline })
@@ -109,7 +115,7 @@ export function createCampaigns(parts: CampaignParts) {
 
   /** Changes a campaign as it was seen, `undefined` takes a setting away; null when somebody else was faster. */
   async function change(seen: CampaignRow, set: Partial<CampaignRow>): Promise<CampaignRow | null> {
-    listening = null
+    forget()
     const at = clock.now()
     const moved = set.state !== undefined && set.state !== seen.state
     const gone = Object.entries(set).filter(([, value]) => value === undefined)
@@ -124,7 +130,7 @@ export function createCampaigns(parts: CampaignParts) {
       },
       { returnDocument: 'after' }
     )
-    listening = null
+    forget()
     return changed
   }
 
@@ -148,7 +154,7 @@ export function createCampaigns(parts: CampaignParts) {
   /** Starts what is due (of one campaign, or of all), ends what has run. Two at once do the same once. */
   async function tick(id?: string): Promise<void> {
     for (const each of await starter.tick(id)) {
-      listening = null
+      forget()
       // Without jobs in this process a worker takes the run within a second; the first slice need not wait for it.
       if (jobs.running()) continue
       await expander.expand(each, undefined, 1).catch((error: unknown) => {
@@ -387,10 +393,11 @@ export function createCampaigns(parts: CampaignParts) {
     async listening(): Promise<CampaignRow[]> {
       const now = clock.monotonic()
       if (listening !== null && now - listening.at < CACHE_MS) return listening.campaigns
+      const before = changes
       const campaigns = await rows
         .find({ state: { $in: ['online', 'paused'] }, 'trigger.kind': { $in: ['event', 'notFollowed'] } })
         .toArray()
-      listening = { at: now, campaigns }
+      if (changes === before) listening = { at: now, campaigns }
       return campaigns
     },
 

@@ -11,7 +11,7 @@ import {
 } from '../../shared/campaign.js'
 import { Instant } from '../../shared/instant.js'
 import { PageQuery, pageOf, wordList } from '../../shared/page.js'
-import { Trigger } from '../../shared/trigger.js'
+import { Recurring } from '../../shared/trigger.js'
 import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
 import { accountsOf, type Caller } from '../platform/auth.js'
@@ -82,8 +82,8 @@ export const campaignRoutes: FastifyPluginAsyncZod<{ campaigns: Campaigns; accou
     {
       onRequest: read,
       schema: {
-        description: 'When a trigger would fire next; none for answers to events.',
-        body: z.strictObject({ trigger: Trigger }),
+        description: 'When a recurring trigger would fire next: five instants, fewer where it ends before.',
+        body: z.strictObject({ trigger: Recurring }),
         response: { 200: z.object({ nextRuns: z.array(Instant) }) },
         tags
       }

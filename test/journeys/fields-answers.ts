@@ -46,6 +46,8 @@ async function campaigns(w: World): Promise<Told[]> {
     const draft = { ...body, id: SOME, state: 'draft', createdAt: now, updatedAt: now }
     told.push({ call: 'POST /v1/campaigns', answer: await created(w, body), says: draft })
   }
+  const next = await w.ask('POST', '/v1/campaigns/next-runs', { trigger: { ...every, until: undefined } })
+  told.push({ call: 'POST /v1/campaigns/next-runs', answer: next, says: { nextRuns: Array(5).fill(INSTANT) } })
   const { id: personId } = await w.somebody({ grants: 1 })
   const { id: one } = await w.ask('POST', '/v1/audiences', { name: '一位', personIds: [personId] })
   const holey = { missingVariable: 'stop', content: { ...SAYS, thing1: '{{ user.unknown }}' } }

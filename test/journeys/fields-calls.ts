@@ -73,7 +73,44 @@ const overruled =
 const naming = { content: { ...SAYS, thing1: '{{ event.item }}' } }
 
 /** Probes of the calls that change or decide something. */
+/** What a recurring trigger's next two instants are; the 2nd of January 2090 is a Monday. */
+const recurring = (field: string, said: unknown, gives: [string[], string[]], more: Body = {}): Probe => ({
+  call: 'POST /v1/campaigns/next-runs',
+  field: `trigger.${field}`,
+  story: async (w, value) => {
+    const base = { kind: 'recurring', from: '2090-01-02T00:00:00Z', every: 'day', times: ['10:00'], ...more }
+    const trigger = { ...base, ...(value !== undefined && { [field]: value }) }
+    const { nextRuns } = await w.ask('POST', '/v1/campaigns/next-runs', { trigger })
+    return nextRuns.slice(0, 2).map((at: string) => at.slice(5, 16))
+  },
+  said,
+  gives
+})
+const EACH_DAY: [string, string] = ['01-02T02:00', '01-03T02:00']
+
 export const callProbes: readonly Probe[] = [
+  recurring('from', '2090-01-03T00:00:00Z', [['01-03T02:00', '01-04T02:00'], EACH_DAY]),
+  recurring('until', '2090-01-02T12:00:00Z', [['01-02T02:00'], EACH_DAY]),
+  recurring('zone', 'Asia/Tokyo', [['01-02T01:00', '01-03T01:00'], EACH_DAY]),
+  recurring(
+    'every',
+    'month',
+    [
+      ['02-01T02:00', '03-01T02:00'],
+      ['01-02T02:00', '01-09T02:00']
+    ],
+    { every: 'week', days: [1] }
+  ),
+  recurring(
+    'days',
+    [2],
+    [
+      ['01-03T02:00', '01-10T02:00'],
+      ['01-02T02:00', '01-09T02:00']
+    ],
+    { every: 'week', days: [1] }
+  ),
+  recurring('times', ['11:00', '12:00'], [['01-02T03:00', '01-02T04:00'], EACH_DAY]),
   {
     call: 'POST /v1/messages/batch',
     field: 'items[].id',

@@ -189,7 +189,9 @@ const ASKS: Record<string, (w: Things) => Ask> = {
   'POST /v1/audiences': () => ({ body: { name: '新的', personIds: [] } }),
   'PATCH /v1/audiences/{id}': () => ({ body: { name: '一位' } }),
   'POST /v1/audiences/preview': (w) => ({ body: { accountId: w.mine, rule: { reachable: true } } }),
-  'POST /v1/campaigns/next-runs': () => ({ body: { trigger: { kind: 'event', event: 'order_paid' } } }),
+  'POST /v1/campaigns/next-runs': () => ({
+    body: { trigger: { kind: 'recurring', from: '2090-01-02T00:00:00Z', every: 'day', times: ['10:00'] } }
+  }),
   'POST /v1/campaigns': (w) => ({ body: w.campaign }),
   'PATCH /v1/campaigns/{id}': () => ({ body: { name: '改' } }),
   'POST /v1/campaigns/{id}/test-sends': (w) => ({ body: { to: [w.who.id] } }),

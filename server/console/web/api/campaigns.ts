@@ -54,9 +54,11 @@ export const campaignsApi = {
   move: (id: string, verb: Verb) =>
     api.post<Campaign>(`/v1/campaigns/${id}/${verb}`, verb === 'resume' ? {} : undefined),
   funnel: (id: string) => api.get<FunnelAnswer>(`/v1/campaigns/${id}/funnel`),
-  /** When a trigger would fire next, as the server reckons. */
-  nextRuns: async (trigger: Trigger) =>
-    (await api.post<{ nextRuns: string[] }>('/v1/campaigns/next-runs', { trigger })).nextRuns,
+  /** When a trigger would fire next; what recurs, as the server reckons. */
+  nextRuns: async (trigger: Trigger): Promise<string[]> => {
+    if (trigger.kind === 'once') return Date.parse(trigger.at) > Date.now() ? [trigger.at] : []
+    return (await api.post<{ nextRuns: string[] }>('/v1/campaigns/next-runs', { trigger })).nextRuns
+  },
   runs: (id: string) => api.get<Page<Run>>(`/v1/campaigns/${id}/runs`, { limit: 20 }),
   retry: (runId: string, body: { states: string[]; reasons?: string[]; errcodes?: number[] }) =>
     api.post<{ retried: number }>(`/v1/runs/${runId}/retry`, body),
