@@ -62,7 +62,7 @@ export function quotaOf(perDay: number, lane: Lane): number {
 export const everyMsOf = (perSecond: number): number => (1000 * (1 + DELTA)) / perSecond
 
 const BOUND_MS = 300_000
-/** Who has not asked for so long asks a few times in vain first: one slow answer alone would put all slots off, and the next one back. */
+/** Who has not asked for so long reads the clock first: one slow answer alone would put all slots off, and the next one back. */
 const PROBES = 3
 
 /**
@@ -95,94 +95,13 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
 
   let askedAt = -Infinity
 
-  async function ask(
-    accountId: string,
-    channel: TemplateKind,
-    lane: Lane,
-    k: number,
-    limits: { perSecond: number; perDay: number },
-    leadMs: number,
-    unused: Unused
-  ): Promise<Slots> {
-    const everyMs = everyMsOf(limits.perSecond)
-    const quota = quotaOf(limits.perDay, lane)
-    const row = (await rows.findOneAndUpdate(
-      { _id: idOf(accountId, channel) },
-      [
-        {
-          $set: {
-            now: { $toDouble: { $toLong: '$$NOW' } },
-            tat: { $ifNull: ['$tat', 0] },
-            stopped: { $ifNull: ['$stopped', []] }
-          }
-        },
-        {
-          $set: {
-            base: {
-              $cond: [
-                { $gt: [{ $subtract: ['$tat', '$now'] }, STEPPED_BACK_MS] },
-                { $add: ['$now', RESTART_MS] },
-                { $max: ['$tat', { $add: ['$now', leadMs] }] }
-              ]
-            },
-            today: { $floor: { $divide: [{ $add: ['$now', SHANGHAI_MS] }, DAY_MS] } }
-          }
-        },
-        {
-          $set: {
-            used: {
-              $cond: [
-                { $gt: ['$today', { $ifNull: ['$day', 0] }] },
-                0,
-                {
-                  $max: [
-                    0,
-                    {
-                      $subtract: [
-                        { $ifNull: ['$used', 0] },
-                        { $cond: [{ $eq: ['$day', unused.day] }, unused.slots, 0] }
-                      ]
-                    }
-                  ]
-                }
-              ]
-            },
-            day: { $max: ['$today', { $ifNull: ['$day', 0] }] }
-          }
-        },
-        {
-          $set: {
-            g: {
-              $cond: [
-                {
-                  $or: [
-                    { $gt: [{ $ifNull: ['$blockedUntil', new Date(0)] }, '$$NOW'] },
-                    { $gt: [{ $subtract: ['$base', '$now'] }, AHEAD_MS] },
-                    { $in: ['account', '$stopped'] }
-                  ]
-                },
-                0,
-                { $max: [0, { $min: [k, { $subtract: [quota, '$used'] }] }] }
-              ]
-            }
-          }
-        },
-        { $set: { tat: { $add: ['$base', { $multiply: ['$g', everyMs] }] }, used: { $add: ['$used', '$g'] } } },
-        { $unset: 'today' }
-      ],
-      { upsert: true, returnDocument: 'after' }
-    )) as BudgetRow
-    const received = pace.monotonic()
-    const lo = bound(received, row.now - received)
-    askedAt = received
-    return {
-      granted: row.g,
-      firstAt: row.base - lo,
-      everyMs,
-      stopped: new Set(row.stopped),
-      blockedUntil: row.blockedUntil ?? null,
-      exhausted: row.g === 0 && row.used >= quota,
-      day: row.day
+  /** Reads the store's clock a few times; of these the quickest answer tells. */
+  async function acquaint(): Promise<void> {
+    const admin = db.getClient().db('admin')
+    for (let probe = 0; probe < PROBES; probe++) {
+      const { localTime } = await admin.command({ hello: 1 })
+      const received = pace.monotonic()
+      bound(received, (localTime as Date).getTime() - received)
     }
   }
 
@@ -200,9 +119,87 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
       leadMs = 0,
       unused: Unused = NOTHING
     ): Promise<Slots> {
-      if (pace.monotonic() - askedAt > BOUND_MS)
-        for (let probe = 0; probe < PROBES; probe++) await ask(accountId, channel, lane, 0, limits, 0, NOTHING)
-      return ask(accountId, channel, lane, k, limits, leadMs, unused)
+      if (pace.monotonic() - askedAt > BOUND_MS) await acquaint()
+      const everyMs = everyMsOf(limits.perSecond)
+      const quota = quotaOf(limits.perDay, lane)
+      const row = (await rows.findOneAndUpdate(
+        { _id: idOf(accountId, channel) },
+        [
+          {
+            $set: {
+              now: { $toDouble: { $toLong: '$$NOW' } },
+              tat: { $ifNull: ['$tat', 0] },
+              stopped: { $ifNull: ['$stopped', []] }
+            }
+          },
+          {
+            $set: {
+              base: {
+                $cond: [
+                  { $gt: [{ $subtract: ['$tat', '$now'] }, STEPPED_BACK_MS] },
+                  { $add: ['$now', RESTART_MS] },
+                  { $max: ['$tat', { $add: ['$now', leadMs] }] }
+                ]
+              },
+              today: { $floor: { $divide: [{ $add: ['$now', SHANGHAI_MS] }, DAY_MS] } }
+            }
+          },
+          {
+            $set: {
+              used: {
+                $cond: [
+                  { $gt: ['$today', { $ifNull: ['$day', 0] }] },
+                  0,
+                  {
+                    $max: [
+                      0,
+                      {
+                        $subtract: [
+                          { $ifNull: ['$used', 0] },
+                          { $cond: [{ $eq: ['$day', unused.day] }, unused.slots, 0] }
+                        ]
+                      }
+                    ]
+                  }
+                ]
+              },
+              day: { $max: ['$today', { $ifNull: ['$day', 0] }] }
+            }
+          },
+          {
+            $set: {
+              g: {
+                $cond: [
+                  {
+                    $or: [
+                      { $gt: [{ $ifNull: ['$blockedUntil', new Date(0)] }, '$$NOW'] },
+                      { $gt: [{ $subtract: ['$base', '$now'] }, AHEAD_MS] },
+                      { $in: ['account', '$stopped'] }
+                    ]
+                  },
+                  0,
+                  { $max: [0, { $min: [k, { $subtract: [quota, '$used'] }] }] }
+                ]
+              }
+            }
+          },
+          { $set: { tat: { $add: ['$base', { $multiply: ['$g', everyMs] }] }, used: { $add: ['$used', '$g'] } } },
+          { $unset: 'today' }
+        ],
+        { upsert: true, returnDocument: 'after' }
+      )) as BudgetRow
+      const received = pace.monotonic()
+      const lo = bound(received, row.now - received)
+      askedAt = received
+      return {
+        granted: row.g,
+        firstAt: row.base - lo,
+        everyMs,
+        stopped: new Set(row.stopped),
+        blockedUntil: row.blockedUntil ?? null,
+        exhausted: row.g === 0 && row.used >= quota,
+        day: row.day
+      }
     },
 
     /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { csvOf } from '../../server/console/web/screens/messages/csv.js'
+import { csvOf } from '../../shared/csv.js'
 import { checkValue } from '../../server/senders/values.js'
 import { createRenderer } from '../../server/templates/content.js'
 import { parsePush } from '../../server/wechat/callback.js'
