@@ -5,7 +5,7 @@ import type { Accounts } from '../accounts/accounts.js'
 import { accountView } from '../accounts/account.js'
 import type { Clock } from '../platform/clock.js'
 import { Conflict } from '../platform/errors.js'
-import { newId } from '../platform/ids.js'
+import { randomToken } from '../platform/ids.js'
 import { signature } from '../wechat/callback.js'
 
 const TIMEOUT_MS = 5_000
@@ -17,6 +17,25 @@ const Knock = z.object({
   status: z.int().nullable(),
   detail: z.string().nullable()
 })
+
+/** Asks an account's push address as WeChat does when it is entered there, signed with `token` at `now`. */
+export async function knock(
+  url: string,
+  token: string,
+  now: Date,
+  timeoutMs = TIMEOUT_MS
+): Promise<Pick<z.output<typeof Knock>, 'ok' | 'status' | 'detail'>> {
+  const [timestamp, nonce, echostr] = [String(Math.floor(now.getTime() / 1000)), randomToken(6), randomToken(12)]
+  const query = new URLSearchParams({ signature: signature(token, timestamp, nonce), timestamp, nonce, echostr })
+  try {
+    const answer = await fetch(`${url}?${query}`, { signal: AbortSignal.timeout(timeoutMs), redirect: 'manual' })
+    const ok = (await answer.text()) === echostr && answer.ok
+    return { ok, status: answer.status, detail: ok ? null : 'it answered something else than WeChat waits for' }
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: { code?: string } }
+    return { ok: false, status: null, detail: cause?.code ?? message }
+  }
+}
 
 /** Whether an account's pushes can arrive: asked from here, the way WeChat asks when the address is entered there. */
 export const knockRoutes: FastifyPluginAsyncZod<{ accounts: Accounts; clock: Clock }> = async (
@@ -44,21 +63,7 @@ export const knockRoutes: FastifyPluginAsyncZod<{ accounts: Accounts; clock: Clo
         })
       }
       const { url } = accountView(account).callback
-      const [timestamp, nonce, echostr] = [String(Math.floor(clock.now().getTime() / 1000)), newId(), newId()]
-      const query = new URLSearchParams({ signature: signature(token, timestamp, nonce), timestamp, nonce, echostr })
-      try {
-        const answer = await fetch(`${url}?${query}`, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
-        const ok = answer.ok && (await answer.text()) === echostr
-        return {
-          ok,
-          url,
-          status: answer.status,
-          detail: ok ? null : 'it answered something else than WeChat waits for'
-        }
-      } catch (error) {
-        const { cause, message } = error as Error & { cause?: { code?: string } }
-        return { ok: false, url, status: null, detail: cause?.code ?? message }
-      }
+      return { url, ...(await knock(url, token, clock.now())) }
     }
   )
 }

@@ -1,12 +1,10 @@
-import { randomBytes } from 'node:crypto'
-import { request } from 'undici'
 import { createAccounts, type Account } from '../accounts/accounts.js'
 import type { AccountRow } from '../accounts/model.js'
 import { createVerify } from '../accounts/verify.js'
+import { knock } from '../callbacks/knock.js'
 import type { Config } from '../config.js'
 import { createTokenCentre } from '../wechat/access-token.js'
 import { createWechatApi } from '../wechat/api.js'
-import { signature } from '../wechat/callback.js'
 import { createWechatClient } from '../wechat/client.js'
 import { bySecret } from '../wechat/token-calls.js'
 import type { Io } from './command.js'
@@ -59,7 +57,7 @@ export async function lookAtAccounts(parts: {
       }
       if (account.callback.token === null) continue
       const row = await rows.findOne({ _id: id })
-      await lookAtCallback({ account, row, offline, check, io })
+      await lookAtCallback({ account, row, now: clock.now(), offline, check, io })
     }
   } finally {
     await client.close()
@@ -70,11 +68,12 @@ export async function lookAtAccounts(parts: {
 async function lookAtCallback(parts: {
   account: Account
   row: AccountRow | null
+  now: Date
   offline: boolean
   check: Check
   io: Io
 }): Promise<void> {
-  const { account, row, offline, check, io } = parts
+  const { account, row, now, offline, check, io } = parts
   const name = `callback ${account.appId}`
   const { lastRefusedAt: refused, lastReceivedAt: received } = row?.callback ?? {}
   if (refused !== undefined && (received == null || refused > received)) {
@@ -88,41 +87,23 @@ async function lookAtCallback(parts: {
     return
   }
   if (offline) return
-  const answer = await knock(account)
-  if (answer === 'nobody') {
+  const { ok, status } = await knock(account.callback.url, account.callback.token!, now, KNOCK_MS)
+  if (status === null) {
     io.out(
       `· ${name}: nothing answers at ${account.callback.url}; is the server running, and HONGYAN_PUBLIC_URL right?`
     )
     return
   }
   await check(name, async () => {
-    if (answer === 'echo') {
+    if (ok) {
       const last = received == null ? 'no push came yet' : `the last push came ${received.toISOString()}`
       return [null, `${account.callback.url} answers with this token; ${last}`]
     }
     throw new Trouble(
-      `${account.callback.url} answers ${answer} to a check signed with this account's token`,
-      answer === 403
+      `${account.callback.url} answers ${status} to a check signed with this account's token`,
+      status === 403
         ? 'a server with another store, or an older token, stands there: point HONGYAN_PUBLIC_URL at this installation'
         : 'the proxy in front must hand /callback/ through, query and all'
     )
   })
-}
-
-/** WeChat's check of the address, as WeChat makes it. */
-async function knock(account: Account): Promise<'echo' | 'nobody' | number> {
-  const [timestamp, nonce, echostr] = ['0', randomBytes(4).toString('hex'), randomBytes(8).toString('hex')]
-  const query = { signature: signature(account.callback.token!, timestamp, nonce), timestamp, nonce, echostr }
-  try {
-    const { statusCode, body } = await request(account.callback.url, {
-      query,
-      headersTimeout: KNOCK_MS,
-      bodyTimeout: KNOCK_MS,
-      signal: AbortSignal.timeout(2 * KNOCK_MS)
-    })
-    const text = await body.text()
-    return statusCode === 200 && text === echostr ? 'echo' : statusCode
-  } catch {
-    return 'nobody'
-  }
 }

@@ -18,13 +18,14 @@ export class Trouble extends Error {
   }
 }
 
-const FREE_SPACE = 'free some space on that disk, or point HONGYAN_DATA at a larger one; what was acknowledged is kept'
+export const FREE_SPACE = 'free some space there, or point HONGYAN_DATA at a larger disk; what was acknowledged is kept'
+export const NOT_WRITABLE = 'run it as the user the directory belongs to, or choose another with HONGYAN_DATA'
 
 const OF_THE_STORE: Partial<Record<StoreErrorCode, string>> = {
   'store.disk-full': FREE_SPACE,
   'store.damaged':
     'restore a backup (`hongyan store backup`) into an empty directory; `hongyan store check` looks closer',
-  'store.not-writable': 'run it as the user the directory belongs to, or choose another with HONGYAN_DATA',
+  'store.not-writable': NOT_WRITABLE,
   'store.foreign': 'choose another directory with HONGYAN_DATA',
   'store.too-new': 'run the version of Hongyan that wrote it, or a newer one'
 }

@@ -1,14 +1,12 @@
 import { open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomToken } from '../platform/ids.js'
-import { Trouble } from './doctor-cures.js'
+import { FREE_SPACE, NOT_WRITABLE, Trouble } from './doctor-cures.js'
 import type { Ground } from './ground.js'
 
 /** Less than this is used up in a night by a busy installation's messages. */
 const LEAST_BYTES = 256 * 2 ** 20
 const PROBE_BYTES = 2 ** 20
-
-const CURE = 'free some space there, or point HONGYAN_DATA at a larger disk; what was acknowledged is kept'
 
 /** How much room a directory's disk has; a file is really written and flushed there. @throws Trouble when that is too little */
 export async function roomOn(dir: string): Promise<string> {
@@ -25,19 +23,15 @@ export async function roomOn(dir: string): Promise<string> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT' || code === 'EIO') {
-      throw new Trouble(`the disk of ${dir} is full: not even 1 MB can be written (${code})`, CURE, error)
+      throw new Trouble(`the disk of ${dir} is full: not even 1 MB can be written (${code})`, FREE_SPACE, error)
     }
-    throw new Trouble(
-      `nothing can be written to ${dir} (${code ?? String(error)})`,
-      'run it as the user the directory belongs to, or choose another with HONGYAN_DATA',
-      error
-    )
+    throw new Trouble(`nothing can be written to ${dir} (${code ?? String(error)})`, NOT_WRITABLE, error)
   } finally {
     await rm(path, { force: true })
   }
   const { bavail, bsize } = await statfs(dir)
   const free = bavail * bsize
-  if (free < LEAST_BYTES) throw new Trouble(`only ${megabytes(free)} are free for ${dir}`, CURE)
+  if (free < LEAST_BYTES) throw new Trouble(`only ${megabytes(free)} are free for ${dir}`, FREE_SPACE)
   return `${megabytes(free)} free for ${dir}`
 }
 
