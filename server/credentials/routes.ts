@@ -20,6 +20,7 @@ import { Instant } from '../../shared/instant.js'
 import { NEVER } from '../../shared/limits.js'
 import { pageOf, PageQuery, wordList } from '../../shared/page.js'
 import { SourceOverride } from '../../shared/account.js'
+import { CHANNELS } from '../../shared/channels.js'
 import { TemplateKind } from '../../shared/template.js'
 import type { Credentials } from './credentials.js'
 import { parseHold } from './letting.js'
@@ -217,8 +218,7 @@ export const credentialRoutes: FastifyPluginAsyncZod<{
     },
     async (request) => {
       const { kind, sources } = await accountFor(accounts, request.caller, request.query.accountId)
-      const channels = kind === 'service' ? ['service'] : ['legacy', 'subscribe']
-      const all = Source.options.filter((source) => channels.includes(POLICIES[source].channel))
+      const all = Source.options.filter((source) => CHANNELS[kind].includes(POLICIES[source].channel))
       return {
         sources: all.map((source) => ({ source, ...POLICIES[source], own: sources[source] ?? null }))
       }

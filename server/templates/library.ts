@@ -1,3 +1,4 @@
+import { CHANNELS } from '../../shared/channels.js'
 import type { Accounts } from '../accounts/accounts.js'
 import { targetOf } from '../accounts/target.js'
 import { InvalidInput } from '../platform/errors.js'
@@ -5,7 +6,6 @@ import type { TemplateKind } from '../../shared/template.js'
 import type { WechatApi } from '../wechat/api.js'
 import type { WechatResult } from '../wechat/client.js'
 import { expectOk } from '../wechat/expect-ok.js'
-import { kindsOf } from './read.js'
 import { namingField, namingTitle } from './refusals.js'
 
 /** A title of WeChat's library, to be added with some of its keywords. */
@@ -31,8 +31,8 @@ export type Library = ReturnType<typeof createLibrary>
 export function createLibrary({ wechat, accounts }: { wechat: WechatApi; accounts: Accounts }) {
   async function accountFor(idOrAppId: string, kind: TemplateKind) {
     const account = await accounts.get(idOrAppId)
-    if (!kindsOf(account).includes(kind)) {
-      const message = `this account can have templates of kind ${kindsOf(account).join(' or ')}`
+    if (!CHANNELS[account.kind].includes(kind)) {
+      const message = `this account can have templates of kind ${CHANNELS[account.kind].join(' or ')}`
       throw new InvalidInput(message, {
         code: 'templates.kind',
         errors: [{ pointer: '/kind', code: 'templates.kind', message }]

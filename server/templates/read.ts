@@ -18,10 +18,6 @@ export const LEGACY_PAGE = 20
 /** Far more than the 25 (today 50) templates an account may have. */
 const LEGACY_PAGES = 25
 
-/** The kinds of template an account of each kind can have. */
-export const kindsOf = (account: Pick<Account, 'kind'>): TemplateKind[] =>
-  account.kind === 'service' ? ['service'] : ['legacy', 'subscribe']
-
 /** All templates of one kind. @throws UpstreamFailure and InvalidInput as `expectOk` */
 export async function readTemplates(wechat: WechatApi, account: Account, kind: TemplateKind): Promise<ReadTemplate[]> {
   const target = targetOf(account)

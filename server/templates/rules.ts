@@ -1,3 +1,4 @@
+import { CHANNELS } from '../../shared/channels.js'
 import { LEGACY_KEYWORDS, SUBSCRIBE_KEYWORDS } from '../../shared/limits.js'
 import type { TemplateCreate } from '../../shared/template.js'
 import type { Fault } from '../platform/errors.js'
@@ -9,7 +10,7 @@ const SERVICE_KEYWORDS = 10
 
 /** Why WeChat would refuse to add this template, known without asking it. Empty: ask. */
 export function creationFaults(accountKind: 'miniprogram' | 'service', body: TemplateCreate): Fault[] {
-  const wanted = accountKind === 'service' ? ['service'] : ['legacy', 'subscribe']
+  const wanted = CHANNELS[accountKind]
   if (!wanted.includes(body.kind)) {
     const message = `this account can have templates of kind ${wanted.join(' or ')}`
     return [{ pointer: '/kind', code: 'templates.kind', message }]

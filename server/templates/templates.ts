@@ -1,4 +1,5 @@
 import type { Connection } from 'mongoose'
+import { CHANNELS } from '../../shared/channels.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import { targetOf } from '../accounts/target.js'
 import type { Operation, Operations } from '../operations/operations.js'
@@ -21,7 +22,6 @@ import type { LintProblem } from './lint.js'
 import type { WordLists } from '../words/words.js'
 import { createMirror, nothingFound, rowId, type SyncResult } from './mirror.js'
 import { templateModels, type Drift, type TemplateRow } from './model.js'
-import { kindsOf } from './read.js'
 import { lintMirrored } from './warnings.js'
 
 /**
@@ -102,7 +102,7 @@ export function createTemplates(parts: TemplateParts) {
     const result = nothingFound()
     const problems: AppError[] = []
     const closed: AppError[] = []
-    for (const kind of kindsOf(account)) {
+    for (const kind of CHANNELS[account.kind]) {
       try {
         await mirror.read(account, kind, result)
       } catch (error) {
@@ -124,7 +124,7 @@ export function createTemplates(parts: TemplateParts) {
       log.info({ accountId: account.id, added, changed, removed }, 'templates changed on WeChat')
     }
     tellDrift(account.id, drifted)
-    if (problems.length + closed.length === kindsOf(account).length) throw first ?? closed[0]!
+    if (problems.length + closed.length === CHANNELS[account.kind].length) throw first ?? closed[0]!
     return result
   }
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { AccountKind } from '../../shared/account.js'
+import { CHANNELS } from '../../shared/channels.js'
 import { TemplateKind } from '../../shared/template.js'
 import { accountFor } from '../accounts/access.js'
 import type { Accounts } from '../accounts/accounts.js'
@@ -21,8 +21,6 @@ const QuotaView = z.object({
     })
   )
 })
-
-const INTERFACES: Record<AccountKind, TemplateKind[]> = { miniprogram: ['legacy', 'subscribe'], service: ['service'] }
 
 /** WeChat's own word on how much an account may still send today, and having its counters cleared. */
 export const quotaRoutes: FastifyPluginAsyncZod<{
@@ -45,7 +43,7 @@ export const quotaRoutes: FastifyPluginAsyncZod<{
     },
     async (request) => {
       const account = await accountFor(accounts, request.caller, request.params.id)
-      const asked = INTERFACES[account.kind].map(async (name) => {
+      const asked = CHANNELS[account.kind].map(async (name) => {
         const { daily_limit, used, remain } = expectOk(await quota.get(targetOf(account), paths[name])).quota
         return { interface: name, path: paths[name], perDay: daily_limit, used, left: remain }
       })

@@ -1,9 +1,32 @@
-import { ref, shallowRef, watch, type WatchSource } from 'vue'
+import { computed, ref, shallowRef, watch, type Ref, type WatchSource } from 'vue'
 import { api } from './http.js'
 import { asRefused, type Refused } from './problem.js'
 import type { Query } from './send.js'
 
 export type Page<T> = { data: T[]; page: { nextCursor: string | null } }
+
+/** Rows as a list shows them: with what is still being read, what was refused, and how it goes on. */
+export type Listed<T> = {
+  rows: Readonly<Ref<readonly T[]>>
+  loading: Readonly<Ref<boolean>>
+  refused: Readonly<Ref<Refused | null>>
+  /** null: there are no more. */
+  next: Readonly<Ref<string | null>>
+  more: () => unknown
+  reload: () => unknown
+}
+
+/** Rows that are there all at once, as they were read by `from` or are at hand. */
+export function listed<T>(
+  rows: () => readonly T[],
+  from: Pick<Listed<T>, 'loading' | 'refused' | 'reload'> = {
+    loading: ref(false),
+    refused: ref(null),
+    reload: () => {}
+  }
+): Listed<T> {
+  return { rows: computed(rows), ...from, next: ref(null), more: () => {} }
+}
 
 /**
  * A list read page by page with its cursor. `query` is asked again whenever what it reads changes; an older answer

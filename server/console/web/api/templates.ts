@@ -16,7 +16,6 @@ import type {
   TemplateItems,
   TemplateLibraryPage
 } from '../../../templates/shapes.js'
-import type { Account } from './accounts.js'
 import { api } from './http.js'
 import { keyed } from './key.js'
 
@@ -29,10 +28,6 @@ export type Title = z.input<typeof TemplateLibraryPage>['data'][number]
 export type Lint = z.input<typeof LintVerdict>
 export type Preview = z.input<typeof TemplatePreview>
 export type Kind = z.input<typeof TemplateKind>
-
-/** The kinds of template an account of each kind can have. */
-export const kindsOf = (account: Account): Kind[] =>
-  account.kind === 'service' ? ['service'] : ['legacy', 'subscribe']
 
 /** How many keywords a template of each kind takes. */
 export const KEYWORDS: Readonly<Record<Kind, { min: number; max: number }>> = {

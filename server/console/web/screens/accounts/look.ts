@@ -14,9 +14,3 @@ export function functionsOf({ functions }: Account): { name: string; ok: boolean
     missing: missing.join(', ')
   }))
 }
-
-/** Ways of sending that an account of each kind has. */
-export const INTERFACES = {
-  miniprogram: ['legacy', 'subscribe'],
-  service: ['service']
-} as const satisfies Record<Account['kind'], readonly (keyof Account['limits']['perDay'])[]>
