@@ -3,6 +3,7 @@
  * "WeChat" = WeChat's documents of mini-program template messages (2016–2020) and subscribe messages;
  * "ours" = our own discipline, overridable per account.
  */
+export const MINUTE_MS = 60_000
 export const DAY_MS = 86_400_000
 
 /** Items of one batch a phone hands in; ours. */
@@ -34,5 +35,7 @@ export const SCENE_LIFE_MS = { payment: 60_000, appointment: 5 * 60_000, logisti
 export const MESSAGE_LIFE_MS = DAY_MS
 /** Fallbacks a message may carry; ours. */
 export const FALLBACKS = 3
+/** How many days rows are kept, by collection; ours. What is not named goes with what it hangs on, or stays. */
+export const KEPT_DAYS = { events: 400, messages: 180, counters: 400, auditLogs: 400 } as const
 /** A date that means "never": MongoDB sorts null before every date, so null cannot mean it. */
 export const NEVER = new Date('9999-01-01T00:00:00Z')

@@ -1,4 +1,5 @@
 import type { AlertKind } from '../../shared/alert.js'
+import { MINUTE_MS } from '../../shared/limits.js'
 import type { Clock } from '../platform/clock.js'
 import type { Log } from '../platform/log.js'
 import type { SettingsRoom } from '../settings/settings.js'
@@ -9,7 +10,6 @@ import { createRunway, type RunwayParts } from './runway.js'
 
 /** What stands is over when it was not seen for so long: a state that flips each minute is one alert. */
 const STATE_CALM_MS = 5 * 60_000
-const MINUTE_MS = 60_000
 
 /** Looks at what is stored, fires what is wrong, and clears what is not any more. Two at once do the same once. */
 export function createWatch(

@@ -1,7 +1,7 @@
-import { DAY_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 
 /** Longest look-back of any rule is 365 days; a month of grace. */
-const LIFE_MS = 400 * DAY_MS
+const LIFE_MS = KEPT_DAYS.events * DAY_MS
 /** WeChat's pushes and payment confirmations (`$…`) are facts for consumers, not for audiences. */
 const SYSTEM_LIFE_MS = 30 * DAY_MS
 

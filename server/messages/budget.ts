@@ -1,10 +1,11 @@
 import type { Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
 import { DAY_MS } from '../../shared/limits.js'
+import { storeTime } from '../platform/mongo.js'
 import { dayOf, SHANGHAI_MS } from '../platform/shanghai.js'
 import type { Pace } from './pace.js'
 import type { Lane } from '../../shared/message.js'
-import type { TemplateKind } from '../../shared/template.js'
+import { TemplateKind } from '../../shared/template.js'
 
 type BudgetRow = {
   _id: string
@@ -43,7 +44,6 @@ const AHEAD_MS = 5_000
 /** A clock that stepped back leaves `tat` far ahead: start anew a little later. */
 const STEPPED_BACK_MS = 10_000
 const RESTART_MS = 6_000
-const CHANNELS = ['legacy', 'subscribe', 'service'] as const
 /** We stop short of WeChat's own count, which may be off by about 1 %. */
 export const QUOTA_SHARE = 0.99
 /** Of the day's quota this much is only for transactional messages. */
@@ -92,16 +92,15 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
   const rows = db.collection('budgets') as unknown as Collection<BudgetRow>
   const bound = createBound()
   const idOf = (accountId: string, channel: TemplateKind) => `${accountId}:${channel}`
-
+  /** When it last heard of the store's clock. */
   let askedAt = -Infinity
 
   /** Reads the store's clock a few times; of these the quickest answer tells. */
   async function acquaint(): Promise<void> {
-    const admin = db.getClient().db('admin')
     for (let probe = 0; probe < PROBES; probe++) {
-      const { localTime } = await admin.command({ hello: 1 })
+      const told = await storeTime(db)
       const received = pace.monotonic()
-      bound(received, (localTime as Date).getTime() - received)
+      bound(received, told.getTime() - received)
     }
   }
 
@@ -221,27 +220,29 @@ export function createBudget({ db, pace }: { db: Connection; pace: Pace }) {
 
     /** WeChat's counters of the day start afresh (an operator had them cleared): so do ours. */
     async cleared(accountId: string): Promise<void> {
-      const ids = CHANNELS.map((channel) => idOf(accountId, channel))
+      const ids = TemplateKind.options.map((channel) => idOf(accountId, channel))
       await rows.updateMany({ _id: { $in: ids } }, { $set: { used: 0, blockedUntil: null } })
     },
 
     /** From the next block on nothing of this run (or 'account') fires, whoever's process. */
     async stop(accountId: string, what: string): Promise<void> {
-      for (const channel of CHANNELS) {
+      for (const channel of TemplateKind.options) {
         await rows.updateOne({ _id: idOf(accountId, channel) }, { $addToSet: { stopped: what } }, { upsert: true })
       }
     },
 
     async go(accountId: string, what: string): Promise<void> {
       await rows.updateMany(
-        { _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) } },
+        { _id: { $in: TemplateKind.options.map((channel) => idOf(accountId, channel)) } },
         { $pull: { stopped: what } }
       )
     },
 
     /** What is stopped now: runs, or 'account'. */
     async stoppedOf(accountId: string): Promise<string[]> {
-      const found = await rows.find({ _id: { $in: CHANNELS.map((channel) => idOf(accountId, channel)) } }).toArray()
+      const found = await rows
+        .find({ _id: { $in: TemplateKind.options.map((channel) => idOf(accountId, channel)) } })
+        .toArray()
       return [...new Set(found.flatMap((row) => row.stopped ?? []))]
     }
   }

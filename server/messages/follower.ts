@@ -3,7 +3,7 @@ import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { groupBy } from '../platform/group.js'
 import { IN_ONE, isDuplicateKey } from '../platform/mongo.js'
-import { DAY_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 import type { TemplateKind } from '../../shared/template.js'
 import type { Heard } from '../breakers/breakers.js'
 import type { Credentials } from '../credentials/credentials.js'
@@ -93,7 +93,6 @@ const LEAN = {
   heard: 1
 } as const
 type Lean = Pick<MessageRow, '_id' | keyof typeof LEAN>
-const COUNTER_DAYS = 400
 
 /** What the row is told: it was counted as that, by batch `N`. */
 const told = ({ to, opened, heard }: Entry, N: number) => ({
@@ -229,7 +228,7 @@ export function createFollower(parts: FollowerParts) {
               templateId: entry.template,
               channel: entry.channel,
               minute,
-              removeAt: new Date(minute.getTime() + COUNTER_DAYS * DAY_MS)
+              removeAt: new Date(minute.getTime() + KEPT_DAYS.counters * DAY_MS)
             }
           } as any,
           { upsert: true }
@@ -352,17 +351,13 @@ export function createFollower(parts: FollowerParts) {
   return {
     step,
 
-    /** The account's messages by class (`open`, or a final state with its reason), of all runs and direct ones together. */
-    async totals(accountId: string): Promise<Record<string, number>> {
-      return (await tallies.findOne({ _id: accountId }, { projection: { n: 1 } }))?.n ?? {}
-    },
-
-    /** Of each of these accounts: how many messages are not through, and how long WeChat's latest answers took. */
-    async standing(accountIds: string[]): Promise<Map<string, { open: number; latency: Latency | null }>> {
-      const found = await tallies
-        .find({ _id: { $in: accountIds } }, { projection: { 'n.open': 1, latency: 1 } })
-        .toArray()
-      return new Map(found.map(({ _id, n, latency }) => [_id, { open: n?.open ?? 0, latency: latency ?? null }]))
+    /**
+     * Of each of these accounts that ever sent something: its messages by class (`open`, or a final state with its reason),
+     * of all runs and direct ones together, and how long WeChat's latest answers took.
+     */
+    async standing(accountIds: string[]): Promise<Map<string, { n: Record<string, number>; latency: Latency | null }>> {
+      const found = await tallies.find({ _id: { $in: accountIds } }, { projection: { n: 1, latency: 1 } }).toArray()
+      return new Map(found.map(({ _id, n = {}, latency = null }) => [_id, { n, latency }]))
     },
 
     /** Until nothing is left; then ends the runs that are through. */

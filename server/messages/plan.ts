@@ -1,9 +1,9 @@
 import type { SkipReason } from '../../shared/message.js'
-import { DAY_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 import { FAR, type MessageRow } from './model.js'
 
 /** Rows are kept this long after the day they were due. */
-const KEPT_MS = 180 * DAY_MS
+const KEPT_MS = KEPT_DAYS.messages * DAY_MS
 
 type Asked =
   | 'accountId'

@@ -1,8 +1,8 @@
 import { IANAZone } from 'luxon'
+import { MINUTE_MS } from '../../shared/limits.js'
 
 export type QuietHours = { from: string; to: string }
 
-const MINUTE_MS = 60_000
 const DAY_MINUTES = 1_440
 
 const minuteOf = (text: string): number => {

@@ -1,3 +1,4 @@
+import { CHANNELS } from '../../shared/channels.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { Messages } from '../messages/messages.js'
 import type { Clock } from '../platform/clock.js'
@@ -10,7 +11,6 @@ import type { Metrics } from './metrics.js'
 const ACCOUNTS = 200
 /** Scraped by however many, the store is asked this often at most. */
 const FRESH_MS = 10_000
-const INTERFACES = { miniprogram: ['legacy', 'subscribe'], service: ['service'] } as const
 
 /** What is looked up when somebody scrapes: queues, what is left of budgets, accounts that cannot send. */
 export function gaugeAccounts(parts: {
@@ -27,12 +27,13 @@ export function gaugeAccounts(parts: {
   async function look(): Promise<void> {
     const now = clock.now()
     const list = (await accounts.list()).slice(0, ACCOUNTS)
+    const standing = await messages.follower.standing(list.map(({ id }) => id))
     const found = await Promise.all(
       list.map(async (account) => ({
         account,
-        open: (await messages.follower.totals(account.id)).open ?? 0,
+        open: standing.get(account.id)?.n.open ?? 0,
         budgets: await Promise.all(
-          INTERFACES[account.kind].map(async (name) => ({
+          CHANNELS[account.kind].map(async (name) => ({
             name,
             ...(await messages.budget.leftOf(account.id, name, account.limits.perDay[name], now))
           }))

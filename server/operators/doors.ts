@@ -2,6 +2,7 @@ import type { Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
 import { LimitReached } from '../platform/errors.js'
+import { upserted } from '../platform/mongo.js'
 import type { Sealer } from '../platform/sealing.js'
 
 /** Wrong tries at one door; the row of an address or an account is found by a keyed hash of it. */
@@ -42,18 +43,11 @@ export function createDoors({ db, clock, sealer }: { db: Connection; clock: Cloc
       if (mine.modifiedCount === 0) throw tooMany(until, now)
       return
     }
-    const counted = await upserted(_id, removeAt)
+    const fresh = { $inc: { fails: 1 }, $set: { removeAt }, $setOnInsert: { until: LONG_AGO } }
+    const { fails: counted } = await upserted(rows, { _id }, fresh)
     const until = new Date(now.getTime() + waitAfter(0, door.longestMs))
     if (counted > door.free) throw tooMany(until, now)
     if (counted === door.free) await rows.updateOne({ _id }, { $max: { until } })
-  }
-
-  async function upserted(_id: string, removeAt: Date): Promise<number> {
-    const update = { $inc: { fails: 1 }, $set: { removeAt }, $setOnInsert: { until: LONG_AGO } }
-    const options = { upsert: true, returnDocument: 'after' } as const
-    // Two first ones at once: the second finds the row of the first.
-    const row = await rows.findOneAndUpdate({ _id }, update, options).catch(() => null)
-    return (row ?? (await rows.findOneAndUpdate({ _id }, update, options)))?.fails ?? 1
   }
 
   return {

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Connection } from 'mongoose'
 import type { z } from 'zod'
+import { DAY_MS, MINUTE_MS } from '../../shared/limits.js'
 import type { OperatorCreate, OperatorPatch, OperatorView } from '../../shared/operator.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { OperatorCaller } from '../platform/auth.js'
@@ -33,8 +34,7 @@ export type Session = { operator: Operator; sessions: number; refreshToken: stri
 export type Login = { email: string; password: string; code?: string | undefined }
 
 const CACHE_MS = 2_000
-const REFRESH_LIFE_MS = 14 * 86_400_000
-const MINUTE_MS = 60_000
+const REFRESH_LIFE_MS = 14 * DAY_MS
 /** An operator from one address; the account from anywhere, which locks its owner out and is slower to; an address. */
 const LOGIN_DOORS = (email: string, address: string): [Door, Door, Door] => [
   { name: 'login', of: `${address} ${email}`, free: 5, longestMs: 60 * MINUTE_MS },

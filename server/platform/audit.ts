@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Connection } from 'mongoose'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 import type { Clock } from './clock.js'
 import { newId } from './ids.js'
 
@@ -26,7 +27,7 @@ declare module 'fastify' {
   }
 }
 
-const LIFE_SECONDS = 400 * 86_400
+const LIFE_SECONDS = (KEPT_DAYS.auditLogs * DAY_MS) / 1000
 
 /** Writes the audit log. Bodies are left out: they hold passwords and secrets. */
 export const auditPlugin = fastifyPlugin<{ db: Connection; clock: Clock }>(

@@ -1,6 +1,7 @@
 import type { Connection } from 'mongoose'
 import { createClock, type Clock } from './clock.js'
 import type { Log } from './log.js'
+import { storeTime } from './mongo.js'
 
 const EVERY_MS = 30_000
 const PROBES = 5
@@ -27,14 +28,13 @@ export function createSyncedClock(log: Log): SyncedClock {
   let timer: NodeJS.Timeout | null = null
 
   async function measure(db: Connection): Promise<void> {
-    const admin = db.getClient().db('admin')
     let best = { errorMs: Infinity, offsetMs: 0 }
     for (let probe = 0; probe < PROBES; probe++) {
       const begin = machine.monotonic()
-      const { localTime } = await admin.command({ hello: 1 })
+      const told = await storeTime(db)
       const half = (machine.monotonic() - begin) / 2
       // Of several tries the quickest is the truest: the store read its clock somewhere inside the round trip.
-      const offset = (localTime as Date).getTime() + half - machine.now().getTime()
+      const offset = told.getTime() + half - machine.now().getTime()
       if (half < best.errorMs) best = { errorMs: half, offsetMs: offset }
     }
     // The store's clock has whole milliseconds: an offset within the error of the measurement is none.

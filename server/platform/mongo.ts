@@ -1,4 +1,12 @@
-import type { Collection, Document, MongoBulkWriteError, OptionalUnlessRequiredId } from 'mongodb'
+import type {
+  Collection,
+  Document,
+  Filter,
+  MongoBulkWriteError,
+  OptionalUnlessRequiredId,
+  UpdateFilter,
+  WithId
+} from 'mongodb'
 import mongoose, { type Connection, type ConnectOptions } from 'mongoose'
 import { AppError } from './errors.js'
 
@@ -60,6 +68,22 @@ export function isDuplicateKey(error: unknown): boolean {
 /** For the `catch` of one write that need not happen when the row is there already. @throws any other error, as it came */
 export function ignoreDuplicate(error: unknown): void {
   if (!isDuplicateKey(error)) throw error
+}
+
+/** What the store's own clock shows. */
+export async function storeTime(db: Connection): Promise<Date> {
+  return (await db.getClient().db('admin').command({ hello: 1 })).localTime as Date
+}
+
+/** One row as `update` leaves it, made where there is none: of two who make it at once the second finds the first's. */
+export async function upserted<Row extends Document>(
+  rows: Collection<Row>,
+  filter: Filter<Row>,
+  update: UpdateFilter<Row>
+): Promise<WithId<Row>> {
+  const write = () => rows.findOneAndUpdate(filter, update, { upsert: true, returnDocument: 'after' })
+  const row = await write().catch((error: unknown) => (ignoreDuplicate(error), write()))
+  return row!
 }
 
 /**

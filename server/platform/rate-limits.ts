@@ -2,6 +2,7 @@ import type { Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { Clock } from './clock.js'
 import { LimitReached } from './errors.js'
+import { upserted } from './mongo.js'
 
 /** What requests are counted by. */
 export type Counted = 'phone' | 'key' | 'operator' | 'address'
@@ -74,13 +75,8 @@ export function createRateLimits({
     entry.told = entry.mine
     const removeAt = new Date((minute + 2) * WINDOW_MS)
     const update = { $inc: { n: news }, $set: { removeAt } }
-    const options = { upsert: true, returnDocument: 'after' } as const
-    const _id = `${name}:${minute}`
-    // Two first ones at once: the second finds the row of the first.
-    const row =
-      (await rows.findOneAndUpdate({ _id }, update, options).catch(() => null)) ??
-      (await rows.findOneAndUpdate({ _id }, update, options).catch(() => null))
     // A store that is away stops nobody by this.
+    const row = await upserted(rows, { _id: `${name}:${minute}` }, update).catch(() => null)
     if (row !== null) entry.others = Math.max(entry.others, row.n - entry.told)
   }
 

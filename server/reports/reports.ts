@@ -11,8 +11,8 @@ import type {
   SeriesQuery
 } from '../../shared/report.js'
 import type { z } from 'zod'
-import { DAY_MS } from '../../shared/limits.js'
-import type { TemplateKind } from '../../shared/template.js'
+import { CHANNELS } from '../../shared/channels.js'
+import { DAY_MS, MINUTE_MS } from '../../shared/limits.js'
 import type { Account, Accounts } from '../accounts/accounts.js'
 import type { CampaignRow, Campaigns } from '../campaigns/campaigns.js'
 import { addFigures, funnelOf, noFigures } from '../messages/funnel.js'
@@ -56,13 +56,8 @@ const SHORTEST_MS: Record<Interval, number> = {
   week: 6 * DAY_MS,
   month: 27 * DAY_MS
 }
-const MINUTE_MS = 60_000
 const RUNNING = 20
 const RUNS = 100
-const CHANNELS: Record<Account['kind'], TemplateKind[]> = {
-  miniprogram: ['legacy', 'subscribe'],
-  service: ['service']
-}
 
 const PROJECTION = { minute: 1, n: 1, opened: 1, channel: 1, runId: 1 } as const
 /** More requests than this are under way to no account. */
@@ -229,7 +224,7 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
       for (const row of today) addFigures(figures, row)
       const last = noFigures()
       for (const row of lately) addFigures(last, row)
-      const sending = [...followed].filter(([, { open }]) => open > 0)
+      const sending = [...followed].filter(([, { n }]) => (n.open ?? 0) > 0)
       const flying = await Promise.all(sending.map(([id]) => inFlight(id, now)))
       const answered = figures.accepted + figures.failed + figures.unknown
       return {
@@ -243,7 +238,7 @@ export function createReports({ clock, log, accounts, campaigns, messages }: Rep
           deliveredShare: funnelOf(today).deliveredShare
         },
         perSecond: Math.max(0, last.accepted) / 60,
-        open: [...followed.values()].reduce((sum, { open }) => sum + open, 0),
+        open: [...followed.values()].reduce((sum, { n }) => sum + (n.open ?? 0), 0),
         inFlight: flying.reduce((sum, n) => sum + n, 0),
         latency: [...followed].flatMap(([accountId, { latency }]) =>
           latency === null ? [] : [{ accountId, p50Ms: latency.p50, p95Ms: latency.p95, at: latency.at }]

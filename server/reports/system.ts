@@ -1,23 +1,26 @@
 import type { Connection } from 'mongoose'
 import type { z } from 'zod'
+import { KEPT_DAYS } from '../../shared/limits.js'
 import type { SystemView } from '../../shared/report.js'
 import type { Accounts } from '../accounts/accounts.js'
 import type { Clock } from '../platform/clock.js'
+import { storeTime } from '../platform/mongo.js'
 import { VERSION } from '../version.js'
 
-/** What grows, in the order a person would ask for it, and how long it is kept; null: until it is deleted. */
-const KEPT: readonly { name: string; keptDays: number | null }[] = [
-  { name: 'people', keptDays: null },
-  { name: 'recipients', keptDays: null },
-  { name: 'credentials', keptDays: null },
-  { name: 'events', keptDays: 400 },
-  { name: 'campaigns', keptDays: null },
-  { name: 'runs', keptDays: null },
-  { name: 'messages', keptDays: 180 },
-  { name: 'counters', keptDays: 400 },
-  { name: 'waits', keptDays: null },
-  { name: 'auditLogs', keptDays: 400 }
+/** What grows, in the order a person would ask for it; kept until it is deleted where KEPT_DAYS says nothing. */
+const GROWING = [
+  'people',
+  'recipients',
+  'credentials',
+  'events',
+  'campaigns',
+  'runs',
+  'messages',
+  'counters',
+  'waits',
+  'auditLogs'
 ]
+const daysOf: Readonly<Record<string, number>> = KEPT_DAYS
 const SLOW_MS = 200
 const OFF_MS = 1_000
 
@@ -38,17 +41,17 @@ export function createSystem({
 
   async function store() {
     const began = clock.monotonic()
-    const { localTime } = (await db.db!.command({ hello: 1 })) as { localTime?: Date }
+    const told = await storeTime(db)
     const pingMs = clock.monotonic() - began
     const { version } = (await db.db!.command({ buildInfo: 1 })) as { version: string }
-    return { version, pingMs, offMs: localTime === undefined ? 0 : localTime.getTime() - clock.now().getTime() }
+    return { version, pingMs, offMs: told.getTime() - clock.now().getTime() }
   }
 
   return async function system(): Promise<z.output<typeof SystemView>> {
     const [{ version, pingMs, offMs }, all, ...counts] = await Promise.all([
       store(),
       accounts.list(),
-      ...KEPT.map(({ name }) => db.collection(name).estimatedDocumentCount())
+      ...GROWING.map((name) => db.collection(name).estimatedDocumentCount())
     ])
     const findings: z.output<typeof SystemView>['findings'] = []
     const find = (code: (typeof findings)[number]['code'], ok: boolean, about: string | null = null) =>
@@ -66,7 +69,7 @@ export function createSystem({
       node: process.versions.node,
       startedAt,
       store: { version, pingMs },
-      collections: KEPT.map((kept, i) => ({ ...kept, count: counts[i]! })),
+      collections: GROWING.map((name, i) => ({ name, keptDays: daysOf[name] ?? null, count: counts[i]! })),
       findings
     }
   }

@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.js'
 import { NotFound } from '../platform/errors.js'
 import { ignoreDuplicate } from '../platform/mongo.js'
 import type { Log } from '../platform/log.js'
-import { DAY_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 
 /** What a run's counters say too much (or, below 0, too little) of, by class. */
 export type Differences = Record<string, number>
@@ -106,7 +106,7 @@ export function createVerify({ clock, log, messages }: { clock: Clock; log: Log;
         templateId: run.templateId,
         ...(last?.channel !== undefined && { channel: last.channel }),
         minute: last?.minute ?? new Date(Math.floor(now.getTime() / 60_000) * 60_000),
-        removeAt: last?.removeAt ?? new Date(now.getTime() + 400 * DAY_MS)
+        removeAt: last?.removeAt ?? new Date(now.getTime() + KEPT_DAYS.counters * DAY_MS)
       }
       const change = { $inc: { 'n.open': 0, ...inc, opened: -opened }, $set: { b: mended + 1 }, $setOnInsert: made }
       await counters.updateOne(filter, change, { upsert: mended === 0 }).catch(ignoreDuplicate)

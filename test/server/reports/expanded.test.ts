@@ -18,7 +18,7 @@ t.test('a run that is expanded is compared once its messages are told of, and no
   await messages.follower.drain(accountId)
   t.match(await verify.run(run!._id), { state: 'equal', rows: 60 })
   t.match(await messages.runs.counts(run!._id), { total: 60, byState: { open: 60 } })
-  t.equal((await messages.follower.totals(accountId)).open, 60)
+  t.equal((await messages.follower.standing([accountId])).get(accountId)?.n.open, 60)
   await messages.counters.updateOne({ runId: run!._id }, { $inc: { 'n.open': -4 } })
   t.match(await verify.run(run!._id, { mend: true }), { state: 'different', differences: { open: -4 } })
   t.match(await messages.runs.counts(run!._id), { total: 60, byState: { open: 60 } })
