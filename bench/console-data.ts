@@ -2,10 +2,9 @@ import type { Db, Document } from 'mongodb'
 import { rowOf } from '../server/messages/plan.js'
 import { FAR } from '../server/messages/model.js'
 import { newId } from '../server/platform/ids.js'
+import { DAY_MS, KEPT_DAYS, MINUTE_MS } from '../shared/limits.js'
 import { fill } from './crowd.js'
 
-const MINUTE_MS = 60_000
-const DAY_MS = 86_400_000
 const TEMPLATE = 'BenchTemplate_'.padEnd(43, '0')
 
 /** Campaigns as they would lie in the store, one made a minute. @returns their ids, the oldest first */
@@ -84,7 +83,7 @@ export async function putMessages(
       settledAt: at,
       attempt: 1,
       counted: failed ? `failed:${code}` : 'accepted',
-      removeAt: new Date(now.getTime() + 180 * DAY_MS)
+      removeAt: new Date(now.getTime() + KEPT_DAYS.messages * DAY_MS)
     } as Document
   })
 }
@@ -121,7 +120,7 @@ export async function putRuns(
     minute,
     b: 1,
     n,
-    removeAt: new Date(now.getTime() + 400 * DAY_MS)
+    removeAt: new Date(now.getTime() + KEPT_DAYS.counters * DAY_MS)
   })
   const minutes = DAY_MS / MINUTE_MS
   const first = Math.floor(now.getTime() / MINUTE_MS) * MINUTE_MS - (minutes - 1) * MINUTE_MS

@@ -1,18 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { layoutShift } from '../test/support/browser.js'
 import { putCampaigns, putRuns } from './console-data.js'
 import type { ConsoleStage } from './console-stage.js'
 import { judged, type Figure } from './figure.js'
 
 const SECTION = 'console'
 const SCRIPT_KB = 220
-const SHIFTS = `new Promise((resolve) => {
-  let sum = 0
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value
-  }).observe({ type: 'layout-shift', buffered: true })
-  requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)))
-})`
 
 /** Show 5: the overview as it is first opened. */
 export async function firstPage({ url, visit, db, accountId }: ConsoleStage): Promise<Figure[]> {
@@ -29,7 +23,7 @@ export async function firstPage({ url, visit, db, accountId }: ConsoleStage): Pr
   const first = [...scripts].filter((script) => !/\/chart-/.test(script))
   await page.locator('canvas').first().waitFor()
   await sleep(2_500)
-  const shift = (await page.evaluate(SHIFTS)) as number
+  const shift = await layoutShift(page)
   const sizes = await Promise.all(first.map(gzipped))
   const kb = sizes.reduce((sum, size) => sum + size, 0) / 1024
   const policy = answer.headers()['content-security-policy'] ?? ''

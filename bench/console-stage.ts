@@ -1,8 +1,7 @@
 import type { CDPSession, Page } from 'playwright-core'
 import { MongoClient, type Db } from 'mongodb'
 import { SHOP } from '../demo/accounts.js'
-import { createClient, type Client } from '../demo/client.js'
-import { createOperator } from '../demo/operator.js'
+import type { Client } from '../demo/client.js'
 import type { Running } from '../demo/processes.js'
 import { DATABASE } from '../server/commands/ground.js'
 import { storeDir } from '../server/commands/data-dir.js'
@@ -28,29 +27,16 @@ export type Visit = { page: Page; cdp: CDPSession; close(): Promise<void> }
 
 /** The operator a link can sign in. */
 const EMAIL = 'demo@example.com'
-const NOWHERE = 'http://127.0.0.1:9'
 const WIDE = { width: 1280, height: 860 }
 
 /** `hongyan serve` with its console and an account; everything is gone afterwards. */
 export async function withConsole<T>(measure: (stage: ConsoleStage) => Promise<T>): Promise<T> {
-  return withGround(async ({ dir, processes }) => {
+  return withGround(async ({ dir, serve }) => {
     const last: (() => Promise<void>)[] = []
     try {
-      const operator = createOperator(EMAIL)
-      const running = await processes.start('serve', ['serve', '--port', '0'], {
-        env: {
-          HONGYAN_DATA: dir,
-          HONGYAN_API_BASE: NOWHERE,
-          HONGYAN_LOG_LEVEL: 'warn',
-          HONGYAN_LOG_PRETTY: 'false',
-          ...operator.settings
-        }
-      })
+      const { running, api, key, password } = await serve(undefined, EMAIL)
       const url = running.facts.url!
-      const door = createClient(url)
-      last.push(() => door.close())
-      const key = await operator.makeKey(door, 'bench')
-      const api = door.as(key)
+      last.push(() => api.close())
       const accountId = await addAccount(api, SHOP)
       const store = await openEmbedded({ dir: storeDir(dir) })
       last.push(() => store.close())
@@ -66,7 +52,7 @@ export async function withConsole<T>(measure: (stage: ConsoleStage) => Promise<T
         const page = await browser.newPage()
         await page.setViewportSize(WIDE)
         if (zone !== undefined) await page.addInitScript(`localStorage.setItem('hongyan.zone', '${zone}')`)
-        await page.goto(`${url}/#demo=${operator.password}`)
+        await page.goto(`${url}/#demo=${password}`)
         await page.locator('nav').first().waitFor()
         return { page, cdp: await browser.newCDPSession(page), close }
       }

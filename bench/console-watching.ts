@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cpuSecondsOf } from '../demo/process-figures.js'
+import { watchDashboards } from '../demo/soak/viewers.js'
 import { eveningZone, putCampaigns, putRuns } from './console-data.js'
 import type { ConsoleStage } from './console-stage.js'
 import { judged, median, type Figure } from './figure.js'
@@ -51,10 +52,14 @@ export async function watching({ running, key, url, db, accountId, visit }: Cons
     let heard = 0
     for (let round = 0; round < ROUNDS; round++) {
       cpu.alone.push(await cpuOver(running.pid, WATCH_S))
-      const viewers = await watchers(key, url, zone, () => heard++)
+      const over = new AbortController()
+      const told = watchDashboards({ url, key, count: VIEWERS, zone }, over.signal)
+      await sleep(500)
       cpu.watched.push(await cpuOver(running.pid, WATCH_S))
-      await viewers.leave()
+      over.abort()
+      heard += await told
     }
+    if (heard === 0) throw new Error('the viewers were told nothing')
     const share = median(cpu.watched) - median(cpu.alone)
     const percent = (part: number) => `${(part * 100).toFixed(1)} %`
     return [
@@ -84,27 +89,4 @@ async function cpuOver(pid: number, seconds: number): Promise<number> {
   const [cpu, began] = [cpuSecondsOf(pid), performance.now()]
   await sleep(seconds * 1000)
   return (cpuSecondsOf(pid) - cpu) / ((performance.now() - began) / 1000)
-}
-
-async function watchers(key: string, url: string, zone: string, hear: () => void) {
-  const over = new AbortController()
-  const open = async () => {
-    const answer = await fetch(`${url}/v1/stream?topics=dashboard&zone=${encodeURIComponent(zone)}`, {
-      headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream' },
-      signal: over.signal
-    })
-    if (!answer.ok) throw new Error(`the stream answered ${answer.status}`)
-    for await (const _part of answer.body!) hear()
-  }
-  const all = Array.from({ length: VIEWERS }, () => open())
-  const broken = Promise.all(all).catch((error: unknown) => {
-    if (!over.signal.aborted) throw error
-  })
-  await Promise.race([sleep(500), broken])
-  return {
-    async leave() {
-      over.abort()
-      await broken
-    }
-  }
 }

@@ -10,7 +10,7 @@ export async function withGround<T>(measure: (ground: Ground) => Promise<T>): Pr
   const dir = await mkdtemp(join(tmpdir(), 'hongyan-bench-'))
   const processes = createProcesses({ dir })
   try {
-    return await measure({ dir, processes, serve: (apiBase) => serve(dir, processes, apiBase) })
+    return await measure({ dir, processes, serve: (...how) => serve(dir, processes, ...how) })
   } finally {
     await processes.killAll()
     await rm(dir, { recursive: true, force: true })
@@ -21,14 +21,22 @@ export type Ground = {
   dir: string
   processes: Processes
   /** `hongyan serve` on the directory (embedded store), sending to `apiBase`, with an API key of all scopes. */
-  serve(apiBase?: string): Promise<{ running: Running; api: Client }>
+  serve(apiBase?: string, email?: string): Promise<Served>
 }
+
+/** `key` is what `api` calls with; `password` the one of the owner of `email`. */
+export type Served = { running: Running; api: Client; key: string; password: string }
 
 /** An address nobody answers at: most measurements send nothing. */
 const NOWHERE = 'http://127.0.0.1:9'
 
-async function serve(dir: string, processes: Processes, apiBase = NOWHERE) {
-  const operator = createOperator('bench@example.com')
+async function serve(
+  dir: string,
+  processes: Processes,
+  apiBase = NOWHERE,
+  email = 'bench@example.com'
+): Promise<Served> {
+  const operator = createOperator(email)
   const running = await processes.start('serve', ['serve', '--port', '0'], {
     env: {
       HONGYAN_DATA: dir,
@@ -41,5 +49,6 @@ async function serve(dir: string, processes: Processes, apiBase = NOWHERE) {
     }
   })
   const door = createClient(running.facts.url!)
-  return { running, api: door.as(await operator.makeKey(door, 'bench')) }
+  const key = await operator.makeKey(door, 'bench')
+  return { running, api: door.as(key), key, password: operator.password }
 }

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readOrSay } from '../demo/command-line.js'
 import { audiences } from './campaigns.js'
 import { consoles } from './console.js'
 import { dueWaits, eventIntake, eventLatency } from './events.js'
@@ -52,13 +53,8 @@ function readWish(argv: string[]): { only: string[]; full: boolean; json: boolea
 }
 
 async function main(): Promise<number> {
-  let wish
-  try {
-    wish = readWish(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
-    return 2
-  }
+  const wish = readOrSay(readWish, USAGE)
+  if (wish === null) return 2
   const figures: Figure[] = []
   for (const name of wish.only) {
     const say = (line: string) => void process.stderr.write(`${name}: ${line}\n`)

@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto'
 import autocannon from 'autocannon'
 import type { Client } from '../demo/client.js'
 
-/** So many that none of them is one too fast for the server. */
-const PHONES = 400
+const PHONES = 50
 const CONNECTIONS = 20
 
 /** Where batches are handed in, and by whom. */

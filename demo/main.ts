@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { readOrSay } from './command-line.js'
 import { SHOP } from './accounts.js'
 import { agreed } from './report.js'
 import type { Scene } from './scenes/scene.js'
@@ -40,13 +41,8 @@ function readWish(argv: string[]): Wish {
 
 /** `cut`: something may still be under way that nobody waits for any more. */
 async function main(): Promise<{ code: number; cut?: true }> {
-  let wish: Wish
-  try {
-    wish = readWish(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
-    return { code: 2 }
-  }
+  const wish = readOrSay(readWish, USAGE)
+  if (wish === null) return { code: 2 }
   const began = performance.now()
   const tell = (line: string) => void (wish.json ? process.stderr : process.stdout).write(`${line}\n`)
   const since = () => `${Math.round((performance.now() - began) / 1000)} s`.padStart(6)

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { readOrSay } from '../command-line.js'
 import { FAULTS, type FaultsProfile } from './faults.js'
 import { lineOf, passed, tableOf, totalsOf } from './report.js'
 import { runSeed, type Outcome, type Wish } from './run.js'
@@ -46,13 +47,8 @@ function readLine(argv: string[]): Line {
 
 /** `cut`: something may still be under way that nobody waits for any more. */
 async function main(): Promise<{ code: number; cut?: true }> {
-  let line: Line
-  try {
-    line = readLine(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
-    return { code: 2 }
-  }
+  const line = readOrSay(readLine, USAGE)
+  if (line === null) return { code: 2 }
   const { step, play } = createStage()
   const outcomes: Outcome[] = []
   for (const seed of line.seeds) {

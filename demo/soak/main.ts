@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
+import { readOrSay } from '../command-line.js'
 import { createStage } from '../chaos/stage.js'
 import { PLAIN } from '../report.js'
 import { passed, runSoak, type Soak, type Wish } from './run.js'
@@ -50,13 +51,8 @@ function tableOf(soak: Soak): string {
 
 /** `cut`: something may still be under way that nobody waits for any more. */
 async function main(): Promise<{ code: number; cut?: true }> {
-  let line: ReturnType<typeof readLine>
-  try {
-    line = readLine(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
-    return { code: 2 }
-  }
+  const line = readOrSay(readLine, USAGE)
+  if (line === null) return { code: 2 }
   const { step, play } = createStage()
   const soak = await play('the soak', (built) => runSoak(line, { step, built }))
   if (soak === null) return { code: 1, cut: true }

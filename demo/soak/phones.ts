@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SHOP } from '../accounts.js'
 import type { Stubborn } from '../chaos/stubborn.js'
+import { pause } from '../chaos/trouble.js'
 import type { Client } from '../client.js'
 import type { DemoAccount } from '../ledgers.js'
 import type { CaughtRight } from '../verify.js'
@@ -55,7 +55,7 @@ export async function createPhones({
     async run(caught: CaughtRight[], over: AbortSignal): Promise<void> {
       for (let turn = 0; !over.aborted; turn++) {
         await submit(phones[turn % phones.length]!, caught)
-        await sleep(TURN_MS, undefined, { signal: over }).catch(() => {})
+        await pause(TURN_MS, over)
       }
     }
   }

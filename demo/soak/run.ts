@@ -1,13 +1,12 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { buildInstallation, type Installation } from '../chaos/installation.js'
-import type { Judgement } from '../chaos/judge.js'
+import { isFine, type Judgement } from '../chaos/judge.js'
 import { EVERYTHING, prepareLoad } from '../chaos/load.js'
 import { undergo } from '../chaos/run.js'
 import { createStubborn } from '../chaos/stubborn.js'
-import type { Kills } from '../chaos/trouble.js'
+import { pause, type Kills } from '../chaos/trouble.js'
 import { ownMbOf } from '../process-figures.js'
 import { createPhones } from './phones.js'
 import { slopeOf, type Sample } from './slope.js'
@@ -121,7 +120,7 @@ async function sampling(installation: Installation, into: Map<string, Sample[]>,
       into.set(name, samples)
       samples.push({ at: performance.now(), mb })
     }
-    await sleep(SAMPLE_MS, undefined, { signal: over }).catch(() => {})
+    await pause(SAMPLE_MS, over)
   }
 }
 
@@ -139,6 +138,4 @@ const rounded = (n: number) => Math.round(n * 10) / 10
 
 /** Everything that must be so. */
 export const passed = (soak: Soak): boolean =>
-  soak.lost + soak.double + soak.stuck + soak.disagreements + soak.unexplained + soak.permanentRetries === 0 &&
-  soak.crashes.length === 0 &&
-  soak.memory.every(({ slopeMbPerMinute }) => slopeMbPerMinute <= FLAT)
+  isFine(soak) && soak.crashes.length === 0 && soak.memory.every(({ slopeMbPerMinute }) => slopeMbPerMinute <= FLAT)

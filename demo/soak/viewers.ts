@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
+import { pause } from '../chaos/trouble.js'
 
 const AGAIN_MS = 1_000
 
@@ -9,7 +9,7 @@ const AGAIN_MS = 1_000
  * @returns how many times one was told something
  */
 export async function watchDashboards(
-  { url, key, count }: { url: string; key: string; count: number },
+  { url, key, count, zone = 'Asia/Shanghai' }: { url: string; key: string; count: number; zone?: string },
   over: AbortSignal
 ): Promise<number> {
   setMaxListeners(0, over)
@@ -18,13 +18,17 @@ export async function watchDashboards(
   async function watch(): Promise<void> {
     while (!over.aborted) {
       try {
-        const { statusCode, body } = await request(`${url}/v1/stream`, { headers, signal: over, bodyTimeout: 0 })
+        const { statusCode, body } = await request(`${url}/v1/stream?zone=${encodeURIComponent(zone)}`, {
+          headers,
+          signal: over,
+          bodyTimeout: 0
+        })
         if (statusCode !== 200) await body.dump()
         else for await (const part of body) told += String(part).split('event: dashboard').length - 1
       } catch {
         // its API was killed, or the soak is over
       }
-      if (!over.aborted) await sleep(AGAIN_MS, undefined, { signal: over }).catch(() => {})
+      if (!over.aborted) await pause(AGAIN_MS, over)
     }
   }
   await Promise.all(Array.from({ length: count }, watch))

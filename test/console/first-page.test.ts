@@ -1,17 +1,11 @@
 import t from 'tap'
+import { layoutShift } from '../support/browser.js'
 import { liveApp } from '../support/live-app.js'
 import { visit } from './browse.js'
 
 t.setTimeout(240_000)
 /** Of scripts as they travel, until the overview is there; the charts come after it, in a file of their own. */
 const SCRIPT_MAX = 220 * 1024
-const SHIFTS = `new Promise((resolve) => {
-  let sum = 0
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value
-  }).observe({ type: 'layout-shift', buffered: true })
-  requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)))
-})`
 
 t.test('the first page is light, stands still, and the demo opens it without a sign-in', async (t) => {
   const { url, rooms } = await liveApp(t)
@@ -35,7 +29,7 @@ t.test('the first page is light, stands still, and the demo opens it without a s
   t.ok(sum > 10_000 && sum <= SCRIPT_MAX, 'within its budget')
 
   await page.locator('canvas').first().waitFor()
-  const shift = (await page.evaluate(SHIFTS)) as number
+  const shift = await layoutShift(page)
   t.comment(`layout shift ${shift.toFixed(3)}`)
   t.equal(shift, 0, 'nothing jumps about')
   t.same(visitor.troubles, [])

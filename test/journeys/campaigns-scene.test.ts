@@ -1,20 +1,13 @@
-import { execFile } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { lastLine, script } from '../support/script.js'
 
-const MAIN = fileURLToPath(new URL(`../../demo/main${extname(import.meta.url)}`, import.meta.url))
+const demo = script('demo/main')
 
 t.setTimeout(300_000)
 
 t.test('three days of campaigns: everybody gets what the documents say they must', { timeout: 280_000 }, async (t) => {
-  const { stdout, stderr } = await promisify(execFile)(
-    process.execPath,
-    [...process.execArgv, MAIN, '--once', '--json', '--scene', 'campaigns'],
-    { maxBuffer: 1e8 }
-  ).catch((error: { stdout: string; stderr: string }) => error)
-  const summary = JSON.parse(stdout.trim().split('\n').at(-1) || '{}')
+  const { stdout, stderr } = await demo('--once', '--json', '--scene', 'campaigns')
+  const summary = lastLine(stdout)
   const wrong = stderr.split('\n').filter((line) => line.includes('✗'))
   t.match(summary, { scene: 'campaigns', people: 376, differences: 0 }, wrong.join('\n') || stderr.slice(-2000))
   const { outcomes = {} } = summary

@@ -1,22 +1,14 @@
-import { execFile } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { lastLine, script } from '../support/script.js'
 
-const MAIN = fileURLToPath(new URL(`../../demo/chaos/main${extname(import.meta.url)}`, import.meta.url))
-const run = (...args: string[]) =>
-  promisify(execFile)(process.execPath, [...process.execArgv, MAIN, ...args], { maxBuffer: 1e8 }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => error
-  )
+const run = script('demo/chaos/main')
 
 // Whoever is killed comes back, and what they had in hand rests for a lease of 30 s: minutes on a busy machine.
 t.setTimeout(600_000)
 
 t.test('kill -9 of API, workers and store under a WeChat that fails: nothing is lost, double or stuck', async (t) => {
   const { stdout, stderr, code } = await run('--messages', '300', '--seconds', '8', '--kill-every', '1500', '--json')
-  const facts = JSON.parse(stdout.trim().split('\n').at(-1) || '{}')
+  const facts = lastLine(stdout)
   const { lost, double, stuck, disagreements, unexplained, permanentRetries, crashes, messages, kills } = facts
   t.same(
     { code, lost, double, stuck, disagreements, unexplained, permanentRetries, crashes, messages },

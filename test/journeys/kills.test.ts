@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { lastLine, script } from '../support/script.js'
 
-const MAIN = fileURLToPath(new URL(`../../demo/main${extname(import.meta.url)}`, import.meta.url))
+const demo = script('demo/main')
 
 // Twenty workers die and are waited for: minutes on a busy machine.
 t.setTimeout(600_000)
@@ -13,13 +10,8 @@ t.test(
   'kill -9 of the worker at 20 random moments of 2,000 messages: both ledgers agree',
   { timeout: 580_000 },
   async (t) => {
-    const run = promisify(execFile)
-    const { stdout, stderr } = await run(
-      process.execPath,
-      [...process.execArgv, MAIN, '--once', '--json', '--scene', 'kills'],
-      { maxBuffer: 1e8 }
-    ).catch((error: { stdout: string; stderr: string }) => error)
-    const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
+    const { stdout, stderr } = await demo('--once', '--json', '--scene', 'kills')
+    const summary = lastLine(stdout)
     t.match(
       summary,
       { scene: 'kills', lost: 0, double: 0, disagreements: 0, messages: { total: 4000 } },

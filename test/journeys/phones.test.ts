@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { lastLine, script } from '../support/script.js'
 
-const MAIN = fileURLToPath(new URL(`../../demo/main${extname(import.meta.url)}`, import.meta.url))
+const demo = script('demo/main')
 
 t.setTimeout(200_000)
 
@@ -13,12 +10,8 @@ t.test(
   '150 phones, killed at random on a network that loses one request in three, lose and double nothing',
   { timeout: 180_000 },
   async (t) => {
-    const { stdout, stderr } = await promisify(execFile)(
-      process.execPath,
-      [...process.execArgv, MAIN, '--once', '--json', '--scene', 'phones', '--phones', '150', '--seed', '3'],
-      { maxBuffer: 1e8 }
-    ).catch((error: { stdout: string; stderr: string }) => error)
-    const summary = JSON.parse(stdout.trim().split('\n').at(-1) || '{}')
+    const { stdout, stderr } = await demo('--once', '--json', '--scene', 'phones', '--phones', '150', '--seed', '3')
+    const summary = lastLine(stdout)
     t.match(
       summary,
       { scene: 'phones', phones: 150, lost: 0, double: 0, disagreements: 0, queued: 0 },

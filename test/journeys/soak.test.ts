@@ -1,15 +1,7 @@
-import { execFile } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { lastLine, script } from '../support/script.js'
 
-const MAIN = fileURLToPath(new URL(`../../demo/soak/main${extname(import.meta.url)}`, import.meta.url))
-const run = (...args: string[]) =>
-  promisify(execFile)(process.execPath, [...process.execArgv, MAIN, ...args], { maxBuffer: 1e8 }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => error
-  )
+const run = script('demo/soak/main')
 
 t.setTimeout(600_000)
 
@@ -17,7 +9,7 @@ t.test(
   'phones, a backend, events, campaigns and open dashboards, while servers are killed and WeChat fails',
   async (t) => {
     const { stdout, stderr } = await run('--minutes', '0.4', '--per-second', '10', '--json')
-    const facts = JSON.parse(stdout.trim().split('\n').at(-1) || '{}')
+    const facts = lastLine(stdout)
     const { lost, double, stuck, disagreements, unexplained, permanentRetries, crashes, messages } = facts
     t.same(
       { lost, double, stuck, disagreements, unexplained, permanentRetries, crashes, messages },
