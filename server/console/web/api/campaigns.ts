@@ -10,7 +10,7 @@ import type {
 import type { CampaignFunnel } from '../../../../shared/report.js'
 import type { TesterCode, TesterView } from '../../../../shared/tester.js'
 import type { WaitView } from '../../../../shared/trigger.js'
-import { api, call, versioned, type Versioned } from './http.js'
+import { api, call, matching, versioned, type Versioned } from './http.js'
 import { keyed } from './key.js'
 import type { Page } from './pages.js'
 
@@ -44,7 +44,7 @@ export const campaignsApi = {
   create: (body: CampaignBody, key: string) =>
     versioned<Campaign>(call('POST', '/v1/campaigns', { body, headers: keyed(key) })),
   patch: (id: string, body: z.input<typeof CampaignPatch>, etag: string | null) =>
-    versioned<Campaign>(call('PATCH', `/v1/campaigns/${id}`, { body, ...(etag && { headers: { 'if-match': etag } }) })),
+    versioned<Campaign>(call('PATCH', `/v1/campaigns/${id}`, { body, ...matching(etag) })),
   remove: (id: string) => api.remove(`/v1/campaigns/${id}`),
   duplicate: (id: string, key: string) => api.post<Campaign>(`/v1/campaigns/${id}/duplicate`, undefined, keyed(key)),
   check: (id: string) => api.post<Check>(`/v1/campaigns/${id}/check`),

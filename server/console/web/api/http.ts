@@ -25,6 +25,9 @@ export async function call(method: Method, path: string, options: Options = {}):
 const json = async <T>(response: Response): Promise<T> =>
   (response.status === 204 ? undefined : await response.json()) as T
 
+/** Only if it is still the version that was seen. */
+export const matching = (etag: string | null | undefined) => (etag ? { headers: { 'if-match': etag } } : {})
+
 /** An answer with its version. */
 export async function versioned<T>(answer: Promise<Response>): Promise<Versioned<T>> {
   const response = await answer
@@ -40,8 +43,8 @@ export const api = {
   post: async <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> =>
     json(await call('POST', path, { body, ...(headers && { headers }) })),
   patch: async <T>(path: string, body: unknown, etag?: string | null): Promise<T> =>
-    json(await call('PATCH', path, { body, ...(etag && { headers: { 'if-match': etag } }) })),
+    json(await call('PATCH', path, { body, ...matching(etag) })),
   put: async <T>(path: string, body: unknown, etag?: string | null): Promise<T> =>
-    json(await call('PUT', path, { body, ...(etag && { headers: { 'if-match': etag } }) })),
+    json(await call('PUT', path, { body, ...matching(etag) })),
   remove: async (path: string): Promise<void> => void (await call('DELETE', path))
 }
