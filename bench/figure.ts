@@ -1,17 +1,31 @@
 import Table from 'cli-table3'
 
-/** One thing measured. `goal` is a bound as text (`≥ 0.25`); `met` says whether `figure` keeps it. */
-export type Figure = { section: string; id: string; figure: number; goal: string; met: boolean; note: string }
+/**
+ * One thing measured. `goal` is a bound as text (`≥ 0.25`); `met` says whether `figure` keeps it, and `why` what kept it from
+ * that, as it was measured beside it: absent when the goal was met.
+ */
+export type Figure = {
+  section: string
+  id: string
+  figure: number
+  goal: string
+  met: boolean
+  note: string
+  why?: string
+}
 
 /** A bound: `at least` 0.25 or `at most` 1.5, in the figure's own unit. */
 export type Goal = { atLeast: number } | { atMost: number }
 
-/** Judges a figure, rounded to three significant digits beforehand, so that what is shown is what was judged. */
-export function judged(section: string, id: string, measured: number, goal: Goal, note: string): Figure {
+/**
+ * Judges a figure, rounded to three significant digits beforehand, so that what is shown is what was judged. `why`: the
+ * reason should it not be met, where the measuring knows one.
+ */
+export function judged(section: string, id: string, measured: number, goal: Goal, note: string, why?: string): Figure {
   const figure = Number(measured.toPrecision(3))
   const met = 'atLeast' in goal ? figure >= goal.atLeast : figure <= goal.atMost
   const text = 'atLeast' in goal ? `≥ ${goal.atLeast}` : `≤ ${goal.atMost}`
-  return { section, id, figure, goal: text, met, note }
+  return { section, id, figure, goal: text, met, note, ...(!met && why !== undefined && { why }) }
 }
 
 /** The middle of an odd number of values, the mean of the middle two of an even one. @throws RangeError for none */
@@ -51,8 +65,8 @@ export function tableOf(figures: readonly Figure[]): string {
     style: { head: [], border: [], compact: true },
     colAligns: ['left', 'left', 'right', 'right', 'left', 'left']
   })
-  for (const { section, id, figure, goal, met, note } of figures) {
-    table.push([section, id, figure, goal, met ? '✓' : '✗', note])
+  for (const { section, id, figure, goal, met, note, why } of figures) {
+    table.push([section, id, figure, goal, met ? '✓' : '✗', why === undefined ? note : `${note}\nNOT MET: ${why}`])
   }
   return table.toString()
 }

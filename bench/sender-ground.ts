@@ -1,9 +1,11 @@
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AccountLimits } from '../shared/account.js'
 import { cpuSecondsOf } from '../demo/process-figures.js'
 import type { z } from 'zod'
 import { startChild, type Child } from './child.js'
 import type { Seen } from './fake-wechat.js'
+import { median } from './figure.js'
 import { withGround } from './ground.js'
 import type { Cost } from './sender-host.js'
 import { openLoad, type Load } from './sender-load.js'
@@ -32,6 +34,18 @@ export type Sent = {
   /** Commands a message beyond what the worker asks at rest, and all there were. */
   commands: number
   allCommands: number
+}
+
+/** How many messages a second this machine's cores carry at most, at what each cost sender and store; WeChat not counted. */
+export function carriedBy(sent: readonly Sent[]): { perSecond: number; words: string } {
+  const own = median(sent.map(({ cpuMicros }) => cpuMicros))
+  const stores = median(sent.map(({ storeCpuMicros }) => storeCpuMicros))
+  const cores = availableParallelism()
+  const perSecond = (cores * 1e6) / (own + stores)
+  const words =
+    `a message took ${own.toFixed(0)} µs of the sender's processor time and ${stores.toFixed(0)} µs of the store's: ` +
+    `${cores} cores carry ${perSecond.toFixed(0)} a second at most, WeChat's side not counted`
+  return { perSecond, words }
 }
 
 /** A worker, a store, WeChat: each a process of its own. */

@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
+import { monitorEventLoopDelay, PerformanceObserver, type IntervalHistogram } from 'node:perf_hooks'
 import type { CommandStartedEvent } from 'mongodb'
 import { buildApp, type App } from '../server/app.js'
 import { openGround, type Ground } from '../server/commands/ground.js'
@@ -24,6 +24,8 @@ export type Cost = {
   commands: Record<string, number>
   delayP99Ms: number
   delayMaxMs: number
+  /** The longest collection of garbage. */
+  longestGcMs: number
   mostRssMb: number
 }
 
@@ -37,6 +39,11 @@ let delays: IntervalHistogram | null = null
 let sampling: NodeJS.Timeout | null = null
 let mostMb = 0
 let cpu = process.cpuUsage()
+let longestGcMs = 0
+
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) longestGcMs = Math.max(longestGcMs, duration)
+}).observe({ entryTypes: ['gc'] })
 
 const ownMb = () => ownMbOf(process.pid)
 
@@ -96,6 +103,7 @@ answerParent(
       delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
       delays.enable()
       commands = {}
+      longestGcMs = 0
       cpu = process.cpuUsage()
     },
 
@@ -107,6 +115,7 @@ answerParent(
         cpuSeconds: (user + system) / 1e6,
         commands,
         delayP99Ms: Math.max(0, delays!.percentile(99) / 1e6 - RESOLUTION_MS),
+        longestGcMs,
         delayMaxMs: Math.max(0, delays!.max / 1e6 - RESOLUTION_MS),
         mostRssMb: mostMb
       }

@@ -2,14 +2,15 @@ import { Agenda } from 'agenda'
 import { MongoBackend } from '@agendajs/mongo-backend'
 import { MongoClient } from 'mongodb'
 import { Pool } from 'undici'
+import { ownMbOf } from '../demo/process-figures.js'
 import { answerParent } from './child.js'
 import { contentOf, TEMPLATE } from './sender-load.js'
 
 // What the sender is compared with, each doing as little as it can: only requests; three commands a message; a job a
 // message. They share one process, which none of them leaves anything in.
 
-/** How it went; `cpuMicros` of this process a message. */
-export type Run = { seconds: number; cpuMicros: number }
+/** How it went; `cpuMicros` of this process a message, `mostMb` of its own memory. */
+export type Run = { seconds: number; cpuMicros: number; mostMb: number }
 export type Wish = { wechat: string; count: number; inFlight: number }
 export type StoreWish = Wish & { uri: string }
 
@@ -20,6 +21,7 @@ const JOB = 'send'
 /** Agenda's own way to be quick: many locks, looked for often. */
 const LOCKS = 1_000
 const EVERY_MS = 100
+const SAMPLE_MS = 50
 
 function poster({ wechat, inFlight }: Wish) {
   const pool = new Pool(wechat, { connections: inFlight, pipelining: 1, allowH2: false })
@@ -41,11 +43,14 @@ function poster({ wechat, inFlight }: Wish) {
 }
 
 async function timed(count: number, work: () => Promise<void>): Promise<Run> {
+  let mostMb = await ownMbOf(process.pid)
+  const sampling = setInterval(() => void ownMbOf(process.pid).then((mb) => (mostMb = Math.max(mostMb, mb))), SAMPLE_MS)
   const cpu = process.cpuUsage()
   const began = performance.now()
   await work()
   const { user, system } = process.cpuUsage(cpu)
-  return { seconds: (performance.now() - began) / 1000, cpuMicros: (user + system) / count }
+  clearInterval(sampling)
+  return { seconds: (performance.now() - began) / 1000, cpuMicros: (user + system) / count, mostMb }
 }
 
 /** `inFlight` loops that take the next number and post it. */

@@ -1,5 +1,7 @@
+import { startChild } from './child.js'
 import { judged, type Figure } from './figure.js'
-import { AT_ONCE, withSender, type Latency, type Sent } from './sender-ground.js'
+import { AT_ONCE, carriedBy, withSender, type Latency, type SenderGround, type Sent } from './sender-ground.js'
+import type { Run, Wish } from './sender-peers.js'
 
 const SECTION = 'sender'
 const FEW = 10_000
@@ -45,6 +47,22 @@ export async function size(many: number, say: (line: string) => void): Promise<F
   ]
 }
 
+/** KB a request takes in flight when nothing is done but requests, each on a connection of its own as ours are. */
+async function rawMemory({ wechat, fake }: SenderGround): Promise<number> {
+  const [few, many] = [LONELY.inFlight, CROWDED.inFlight]
+  const mb: number[] = []
+  for (const inFlight of [few, many]) {
+    const peers = startChild('sender-peers')
+    try {
+      await fake.ask('begin', PEAK)
+      mb.push((await peers.ask<Run>('raw', { wechat, count: 3 * inFlight, inFlight } satisfies Wish)).mostMb)
+    } finally {
+      await peers.stop()
+    }
+  }
+  return ((mb[1]! - mb[0]!) * 1024) / (many - few)
+}
+
 /** Goal 11: what a thousand requests in flight do to the worker. */
 export async function inFlight(say: (line: string) => void): Promise<Figure[]> {
   return withSender(say, async (ground) => {
@@ -54,9 +72,10 @@ export async function inFlight(say: (line: string) => void): Promise<Figure[]> {
     const few = await ground.send(lonely, CROWD / 4, { minMs: 75, maxMs: 75 })
     say('1,000 in flight')
     const many = await ground.send(crowded, CROWD, PEAK)
+    const raw = await rawMemory(ground)
     const more = many.seen.mostInFlight - few.seen.mostInFlight
     const kb = ((many.cost.mostRssMb - few.cost.mostRssMb) * 1024) / more
-    const { delayP99Ms, delayMaxMs } = many.cost
+    const { delayP99Ms, delayMaxMs, longestGcMs } = many.cost
     const slow = `WeChat takes ${PEAK.minMs} ms, ${many.seen.mostInFlight} in flight`
     return [
       judged(
@@ -64,14 +83,16 @@ export async function inFlight(say: (line: string) => void): Promise<Figure[]> {
         'loop-delay',
         delayP99Ms,
         { atMost: 50 },
-        `ms p99 of the worker's event loop, ${delayMaxMs.toFixed(0)} at most; ${slow}, ${CROWD} messages`
+        `ms p99 of the worker's event loop, ${delayMaxMs.toFixed(0)} at most; ${slow}, ${CROWD} messages`,
+        `the longest collection of garbage took ${longestGcMs.toFixed(0)} ms; ${carriedBy([many]).words}, and the worker's thread waits for a core`
       ),
       judged(
         SECTION,
         'rss-in-flight',
         kb,
         { atMost: 64 },
-        `KB a request: ${many.cost.mostRssMb.toFixed(0)} MB of its own at the peak, ${few.cost.mostRssMb.toFixed(0)} with ${few.seen.mostInFlight} in flight`
+        `KB a request: ${many.cost.mostRssMb.toFixed(0)} MB of its own at the peak, ${few.cost.mostRssMb.toFixed(0)} with ${few.seen.mostInFlight} in flight`,
+        `a request alone, by the raw undici loop with a connection each, takes ${raw.toFixed(0)} KB at ${CROWDED.inFlight} in flight`
       )
     ]
   })

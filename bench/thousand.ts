@@ -1,6 +1,7 @@
 import { SHOP } from '../demo/accounts.js'
 import { until } from '../demo/stage.js'
 import { connect, handInForms, launchToAll, serving } from './account.js'
+import { everyMsOf } from '../server/messages/budget.js'
 import { judged, type Figure } from './figure.js'
 import { withGround } from './ground.js'
 
@@ -44,8 +45,9 @@ export async function thousand(say: (line: string) => void): Promise<Figure[]> {
     const wall = (last - from) / 1000
     const theirs = `theirs: ${THEIRS.sync} s one by one, ${THEIRS.queue} s by a queue, ${THEIRS.pool} s over a pool`
     const note = `s from "resume" to the last answer, the first call after ${first - from} ms, ${worstSecond.count} calls in the fullest second; ${theirs}`
+    const why = `slots ${everyMsOf(PER_SECOND).toFixed(1)} ms apart take ${((everyMsOf(PER_SECOND) * (MESSAGES - 1)) / 1000).toFixed(2)} s alone`
     return [
-      judged(SECTION, 'thousand-wall', wall, { atMost: GOAL_S }, note),
+      judged(SECTION, 'thousand-wall', wall, { atMost: GOAL_S }, note, why),
       judged(SECTION, 'thousand-accepted', accepted / MESSAGES, { atLeast: 1 }, `of ${MESSAGES}, ${calls.length} calls`)
     ]
   })

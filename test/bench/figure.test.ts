@@ -11,6 +11,9 @@ t.test('a figure', async (t) => {
     met: true,
     note
   })
+  const why = 'two cores are busy'
+  t.equal(judged('first', 'x', 0.2494, { atLeast: 0.25 }, note, why).why, why, 'says why it misses')
+  t.notOk('why' in judged('first', 'x', 0.25, { atLeast: 0.25 }, note, why), 'what is met needs no reason')
   t.equal(judged('first', 'x', 0.2494, { atLeast: 0.25 }, note).met, false, 'misses a bound it is below')
   t.equal(judged('first', 'x', 1.5, { atMost: 1.5 }, note).met, true, 'keeps a bound it is at')
   t.equal(judged('first', 'x', 251, { atMost: 250 }, note).met, false, 'misses a bound it is above')
