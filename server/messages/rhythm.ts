@@ -10,7 +10,7 @@ const BLOCK_MS = 100
 const FLUSH_MS = 100
 const SLOW = { perSecond: 100, blockMs: 250, flushMs: 200 }
 /** The next block is asked for this long before the last one ends, and as much sooner as marking takes. */
-const EARLY_MS = 30
+const EARLY_MS = 60
 const LEAD_MAX_MS = 250
 /** Room worth a block, as a share of a full one. */
 const WORTH = 0.25
