@@ -27,15 +27,35 @@ export const MARGIN_MS = 60_000
 /** Keywords of one template: legacy 1–10, subscribe 2–5; WeChat. */
 export const LEGACY_KEYWORDS = { min: 1, max: 10 }
 export const SUBSCRIBE_KEYWORDS = { min: 2, max: 5 }
+/** Messages an interface takes a day until the account says otherwise; WeChat. */
+export const PER_DAY = { legacy: 1_000_000, subscribe: 10_000_000, service: 100_000 }
+/** Requests a second to one interface, and how many at once; ours, WeChat names no number. */
+export const PER_SECOND = 50
+export const IN_FLIGHT = 200
+/** Where an account's days begin and end; ours. */
+export const ZONE = 'Asia/Shanghai'
 /** Messages to one person a day; the customer's rule. */
 export const PER_PERSON_PER_DAY = 3
 /** How late a message may be by scene, in ms; the customer's rule. */
 export const SCENE_LIFE_MS = { payment: 60_000, appointment: 5 * 60_000, logistics: 30 * 60_000 } as const
+/** A run nobody was there to start may still start this much later; ours. */
+export const LATE_WITHIN_MS = 3_600_000
 /** Longest life of a message nobody gave a notAfter: transactional 1 day, bulk 1 day; ours. */
 export const MESSAGE_LIFE_MS = DAY_MS
 /** Fallbacks a message may carry; ours. */
 export const FALLBACKS = 3
-/** How many days rows are kept, by collection; ours. What is not named goes with what it hangs on, or stays. */
-export const KEPT_DAYS = { events: 400, messages: 180, counters: 400, auditLogs: 400 } as const
+/**
+ * How many days rows are kept, by collection; ours. What is not named goes with what it hangs on, or stays. Waits are kept
+ * so long after their message could still go, credentials after they expired; what never expires, after its last use.
+ */
+export const KEPT_DAYS = {
+  events: 400,
+  messages: 180,
+  counters: 400,
+  auditLogs: 400,
+  waits: 30,
+  credentials: 30
+} as const
+export const KEPT_UNEXPIRING_DAYS = 180
 /** A date that means "never": MongoDB sorts null before every date, so null cannot mean it. */
 export const NEVER = new Date('9999-01-01T00:00:00Z')

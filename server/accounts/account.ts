@@ -1,4 +1,5 @@
 import type { AccountView, Interface } from '../../shared/account.js'
+import { IN_FLIGHT, PER_DAY, PER_PERSON_PER_DAY, PER_SECOND } from '../../shared/limits.js'
 import type { Penalty } from '../../shared/penalty.js'
 import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
@@ -25,12 +26,6 @@ export type Account = AccountView & {
   /** Grows with each change of settings; the ETag. */
   rev: number
 }
-
-/** A tenth of a percent is not worth a penalty: daily limits are used to 99 % of these by the budget. */
-const PER_DAY = { legacy: 1_000_000, subscribe: 10_000_000, service: 100_000 }
-const PER_SECOND = 50
-const IN_FLIGHT = 200
-const PER_PERSON_PER_DAY = 3
 
 /** Makes an account of its row. */
 export function createAccountOf({

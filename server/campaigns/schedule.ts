@@ -4,10 +4,8 @@ import type { CampaignRow } from './model.js'
 import { occurrences } from './recurrence.js'
 import { eventLifeMs } from '../events/life.js'
 import type { Fault } from '../platform/errors.js'
-import { DAY_MS, MESSAGE_LIFE_MS, SCENE_LIFE_MS } from '../../shared/limits.js'
+import { DAY_MS, LATE_WITHIN_MS, MESSAGE_LIFE_MS, SCENE_LIFE_MS } from '../../shared/limits.js'
 
-/** A run nobody was there to start may still start this much later, unless the campaign says otherwise. */
-export const LATE_WITHIN_MS = 60 * 60_000
 /** Even `skip` forgives this much: a tick, a slow start. */
 const PUNCTUAL_MS = 60_000
 /** An event that was to be missing may arrive this much after its window and still counts. */

@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.js'
 import type { Sealer } from '../platform/sealing.js'
 import { ignoreDuplicate, insertNew } from '../platform/mongo.js'
 import { dayOf } from '../platform/shanghai.js'
-import { DAY_MS, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS, PAYMENT_PENDING_MS, PAYMENT_SETTLE_MS } from '../../shared/limits.js'
 import type { ItemVerdict, RefusedReason, Source } from '../../shared/credential.js'
 import { createHolds } from './holds.js'
 import { createLooks, type TallyRow } from './looks.js'
@@ -85,7 +85,7 @@ export function createCredentials({
             liveAt: now,
             notBefore: new Date(now.getTime() + PAYMENT_SETTLE_MS),
             expiresAt: '$lifeEnds',
-            removeAt: { $add: ['$lifeEnds', 30 * DAY_MS] }
+            removeAt: { $add: ['$lifeEnds', KEPT_DAYS.credentials * DAY_MS] }
           }
         }
       ])
@@ -143,7 +143,7 @@ export function createCredentials({
         liveAt: null,
         lifeEnds: life.expiresAt,
         expiresAt: gone,
-        removeAt: new Date(gone.getTime() + 30 * DAY_MS)
+        removeAt: new Date(gone.getTime() + KEPT_DAYS.credentials * DAY_MS)
       })
     }
     return { row, paid: item.source === 'payment' && !pending }

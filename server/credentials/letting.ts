@@ -1,5 +1,5 @@
 import type { AnyBulkWriteOperation } from 'mongodb'
-import { DAY_MS, NEVER } from '../../shared/limits.js'
+import { DAY_MS, KEPT_UNEXPIRING_DAYS, NEVER } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import type { CredentialRow } from './model.js'
 
@@ -27,7 +27,7 @@ export function parseHold(h: string): { m: string; n: number } {
 }
 
 /** Spent and burned rows are kept this long at most. */
-const kept = (now: Date) => new Date(now.getTime() + 180 * DAY_MS)
+const kept = (now: Date) => new Date(now.getTime() + KEPT_UNEXPIRING_DAYS * DAY_MS)
 
 const line = (at: Date, what: string, m: string | null) => ({ history: { $each: [{ at, what, m }], $slice: -20 } })
 

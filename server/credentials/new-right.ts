@@ -1,4 +1,4 @@
-import { DAY_MS, NEVER } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS, NEVER } from '../../shared/limits.js'
 import type { Source } from '../../shared/credential.js'
 import { newId } from '../platform/ids.js'
 import type { CredentialRow } from './model.js'
@@ -46,9 +46,9 @@ export function newRight(
   }
 }
 
-/** When a row may be removed: 30 days after expiry; what never expires is dated from its last use. */
+/** When a row may be removed: some days after expiry; what never expires is dated from its last use. */
 function removalOf(expiresAt: Date, now: Date): Date {
   return expiresAt.getTime() === NEVER.getTime()
     ? new Date(NEVER)
-    : new Date(Math.max(expiresAt.getTime(), now.getTime()) + 30 * DAY_MS)
+    : new Date(Math.max(expiresAt.getTime(), now.getTime()) + KEPT_DAYS.credentials * DAY_MS)
 }

@@ -2,7 +2,7 @@ import type { AnyBulkWriteOperation, Collection } from 'mongodb'
 import type { Connection } from 'mongoose'
 import type { z } from 'zod'
 import type { EventTrigger, WaitDropReason, WaitState, WaitView } from '../../shared/trigger.js'
-import { DAY_MS } from '../../shared/limits.js'
+import { DAY_MS, KEPT_DAYS } from '../../shared/limits.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { EventRow } from '../events/events.js'
 import type { Clock } from '../platform/clock.js'
@@ -14,7 +14,7 @@ import { waitModel, type WaitRow } from './model.js'
 import { keyOf, timesOf } from './timing.js'
 
 /** Kept this long after its message could still go: longer than any message asks whether it was stopped. */
-const KEPT_MS = 30 * DAY_MS
+const KEPT_MS = KEPT_DAYS.waits * DAY_MS
 /** Whoever took waits up has this long before somebody else does. */
 const LEASE_MS = 30_000
 /** Waits of a campaign that stands still are looked at this often. */

@@ -13,6 +13,8 @@ t.test('how the installation is', async (t) => {
   const of = (name: string) => collections.find((each: { name: string }) => each.name === name)
   t.match(of('messages'), { count: 0, keptDays: 180 })
   t.match(of('people'), { keptDays: null })
+  t.match(of('waits'), { keptDays: 30 })
+  t.match(of('credentials'), { keptDays: 30 })
   const found = (code: string) => findings.find((each: { code: string }) => each.code === code)
   t.equal(found('clock').ok, true)
   t.match(found('publicUrl'), { ok: true, about: 'http://hongyan.test' })
