@@ -12,7 +12,8 @@ import { createChecksum, type Sum } from './checksum.js'
 import { Fault, readArguments, UsageFault, type Command } from './command.js'
 import { toJson, writeDocument } from './extended-json.js'
 import { KEYRING } from './ground.js'
-import { countOf, FORMAT, openSide, tableOf, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { createKeysNeeded, type KeysNeeded } from './keys-needed.js'
+import { countOf, FORMAT, openSide, sideOf, tableOf, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
 import type { CollectionLine, Head, Tail } from './transfer.js'
 
 /** What an index carries that is its server's business, not its own. */
@@ -28,11 +29,12 @@ export const exportCommand: Command = {
     if (name === '-' && output.isTTY) throw new UsageFault('name a file, or let a pipe take it')
     const file = name === '-' ? null : resolve(name)
     if (file !== null && existsSync(file)) throw new Fault(`${file} is there already; name a new file`)
-    const side = await openSide(values, io, false)
+    const side = await openSide(sideOf(values, io), false)
     const sums = new Map<string, Sum>()
+    const needed = createKeysNeeded()
     let others: string[] = []
     try {
-      const lines = blocks(exportLines(side.db, sums))
+      const lines = blocks(exportLines(side.db, sums, needed))
       if (file === null) await intoPipe(lines, output)
       else await intoFile(lines, file)
       others = await otherDatabases(side.db)
@@ -49,7 +51,9 @@ export const exportCommand: Command = {
         `only the database ${side.db.databaseName} is in it; name another one in --uri to move ${others.join(', ')}`
       )
     }
-    io.err('the keys are not in it: keep keys.json (or HONGYAN_KEYS) apart, and bring it along')
+    const names = needed.names()
+    const opened = names.length === 0 ? '' : `; ${names.join(', ')} of it ${names.length === 1 ? 'is' : 'are'} needed`
+    io.err(`the keys are not in it: keep keys.json (or HONGYAN_KEYS) apart, and bring it along${opened}`)
     return 0
   }
 }
@@ -77,7 +81,7 @@ async function intoFile(lines: AsyncGenerator<string>, file: string): Promise<vo
   }
 }
 
-async function* exportLines(db: Db, sums: Map<string, Sum>): AsyncGenerator<string> {
+async function* exportLines(db: Db, sums: Map<string, Sum>, needed: KeysNeeded): AsyncGenerator<string> {
   const mark = await db.collection<{ _id: string; mark: string }>('settings').findOne({ _id: KEYRING })
   const collections = await db.listCollections().toArray()
   if (collections.some(({ name }) => name === UNDER_WAY)) {
@@ -103,6 +107,7 @@ async function* exportLines(db: Db, sums: Map<string, Sum>): AsyncGenerator<stri
     const checksum = createChecksum()
     for await (const raw of collection.find({}, { raw: true, batchSize: 1_000 })) {
       checksum.add(raw as unknown as Buffer)
+      needed.look(name, raw as unknown as Buffer)
       yield writeDocument(raw as unknown as Buffer)
     }
     sums.set(name, checksum.sum())

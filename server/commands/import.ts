@@ -9,7 +9,9 @@ import { isDuplicateKey } from '../platform/mongo.js'
 import { createChecksum, type Sum } from './checksum.js'
 import { Fault, readArguments, UsageFault, type Command, type Io } from './command.js'
 import { fromJson, readDocument, toDriver } from './extended-json.js'
-import { countOf, FORMAT, keyringMark, linesOf, openSide, tableOf, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { createKeysNeeded, mustOpenAll, type KeysNeeded } from './keys-needed.js'
+import { countOf, FORMAT, linesOf, markOf, openSide, ringAtHand, sideOf, tableOf } from './transfer.js'
+import { TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
 import type { CollectionLine, Head, Side, Tail } from './transfer.js'
 
 const BATCH = { documents: 1_000, bytes: 8 * 2 ** 20 }
@@ -50,15 +52,19 @@ async function importFile(
   io: Io,
   told: { name?: string; begun?: () => void } = {}
 ): Promise<number> {
-  const { head, sums } = await lookThrough(file)
-  const side = await openSide(values, io, true)
-  try {
-    const mark = await keyringMark(side.config)
-    if (head.keyring !== null && mark !== null && mark !== head.keyring) {
+  const config = sideOf(values, io)
+  const { head, sums, needed } = await lookThrough(file)
+  const ring = await ringAtHand(config)
+  if (head.keyring !== null && ring !== null) {
+    if (markOf(ring) !== head.keyring) {
       throw new Fault(
-        `this export was written with another key ring: put its keys.json into ${side.config.dataDir} (or set HONGYAN_KEYS) first`
+        `this export was written with another key ring: put its keys.json into ${config.dataDir} (or set HONGYAN_KEYS) first`
       )
     }
+    mustOpenAll(needed, ring, config)
+  }
+  const side = await openSide(config, true)
+  try {
     const state = await begin(side, head)
     told.begun?.()
     if (state !== 'whole') {
@@ -71,9 +77,11 @@ async function importFile(
     io.out(`${sums.size} collections, ${countOf(sums)} documents of ${told.name ?? file} are in ${side.name}`)
     io.out(tableOf(sums))
     io.out('each collection was read again: counts and checksums are those of the export')
-    if (head.keyring !== null && mark === null) {
+    if (head.keyring !== null && ring === null) {
+      const names = needed.names()
+      const named = names.length === 0 ? '' : ` (with ${names.join(', ')} in it)`
       io.err(
-        `now put the keys.json this was written with into ${side.config.dataDir}: a server that starts without makes new ones`
+        `now put the keys.json this was written with${named} into ${config.dataDir}: a server that starts without makes new ones`
       )
     }
     return 0
@@ -82,13 +90,14 @@ async function importFile(
   }
 }
 
-/** What a whole and sound export holds, counted and added up anew. @throws Fault */
-async function lookThrough(file: string): Promise<{ head: Head; sums: Map<string, Sum> }> {
+/** What a whole and sound export holds, counted and added up anew, and which keys it needs. @throws Fault */
+async function lookThrough(file: string): Promise<{ head: Head; sums: Map<string, Sum>; needed: KeysNeeded }> {
   let head: Head | null = null
   let tail: Tail | null = null
   let collection: string | null = null
   let checksum = createChecksum()
   const sums = new Map<string, Sum>()
+  const needed = createKeysNeeded()
   const finish = () => void (collection !== null && sums.set(collection, checksum.sum()))
   for await (const line of linesOf(file)) {
     if (head === null) {
@@ -105,6 +114,7 @@ async function lookThrough(file: string): Promise<{ head: Head; sums: Map<string
       const raw = collection === null ? null : documentOf(collection, line)
       if (raw === null) throw new Fault(`${file} holds a line that is neither a collection nor a document`)
       checksum.add(raw)
+      needed.look(collection!, raw)
     }
   }
   finish()
@@ -113,7 +123,7 @@ async function lookThrough(file: string): Promise<{ head: Head; sums: Map<string
   }
   const changed = differing(sums, new Map(Object.entries(tail.end.sums)))
   if (changed !== null) throw new Fault(`${file} was changed since it was written: ${changed}`)
-  return { head, sums }
+  return { head, sums, needed }
 }
 
 /** The first collection that is not as it should be, and how; null: all are. */

@@ -7,7 +7,7 @@ import { readConfig, type Config } from '../config.js'
 import { openEmbedded } from '../embedded/embedded.js'
 import { loadKeys, parseKeyLine } from '../platform/keys.js'
 import { withoutPassword } from '../platform/mongo.js'
-import { createSealer } from '../platform/sealing.js'
+import { createSealer, type Keyring } from '../platform/sealing.js'
 import { Fault, UsageFault, type Io } from './command.js'
 import { mustBeWritable, storeDir } from './data-dir.js'
 import { DATABASE, KEYRING, namesDatabase } from './ground.js'
@@ -28,17 +28,21 @@ export type Tail = { end: { collections: number; documents: number; sums: Record
 export const TRANSFER_OPTIONS = { uri: { type: 'string' }, data: { type: 'string' } } as const
 
 /** One database, open. */
-export type Side = { db: Db; name: string; config: Config; close(): Promise<void> }
+export type Side = { db: Db; name: string; close(): Promise<void> }
 
-/** Opens what the flags name: a MongoDB, or the embedded store in a data directory. @throws Fault, UsageFault */
-export async function openSide(values: { uri?: string; data?: string }, io: Io, make: boolean): Promise<Side> {
+/** What the flags name: a MongoDB, or the embedded store in a data directory. @throws UsageFault */
+export function sideOf(values: { uri?: string; data?: string }, io: Io): Config {
   if (values.uri !== undefined && values.data !== undefined) throw new UsageFault('--uri or --data, not both')
-  const config = readConfig({
+  return readConfig({
     ...io.env,
     ...(values.uri !== undefined && { MONGODB_URI: values.uri }),
     // A directory that is named is meant, whatever the environment says.
     ...(values.data !== undefined && { HONGYAN_DATA: values.data, MONGODB_URI: undefined })
   })
+}
+
+/** Opens it; an embedded store that is not there is made where `make` says so. @throws Fault */
+export async function openSide(config: Config, make: boolean): Promise<Side> {
   const dir = storeDir(config.dataDir)
   if (config.mongodbUri === null && !make && !existsSync(join(dir, 'data.mdb'))) {
     throw new Fault(`there is no store in ${dir}; name its data directory with --data, or a MongoDB with --uri`)
@@ -56,7 +60,6 @@ export async function openSide(values: { uri?: string; data?: string }, io: Io, 
   return {
     db: client.db(namesDatabase(uri) ? undefined : DATABASE),
     name: embedded === null ? withoutPassword(uri) : dir,
-    config,
     async close() {
       await client.close()
       await embedded?.close()
@@ -64,12 +67,14 @@ export async function openSide(values: { uri?: string; data?: string }, io: Io, 
   }
 }
 
-/** The mark of the key ring at hand; null when there is none (and none is made). @throws KeysFault */
-export async function keyringMark({ keys, dataDir }: Config): Promise<string | null> {
-  if (keys !== null) return createSealer(parseKeyLine(keys)).hash(KEYRING)
-  if (!existsSync(join(dataDir, 'keys.json'))) return null
-  return createSealer((await loadKeys(dataDir)).keyring).hash(KEYRING)
+/** The key ring at hand; null when there is none (and none is made). @throws KeysFault */
+export async function ringAtHand({ keys, dataDir }: Config): Promise<Keyring | null> {
+  if (keys !== null) return parseKeyLine(keys)
+  return existsSync(join(dataDir, 'keys.json')) ? (await loadKeys(dataDir)).keyring : null
 }
+
+/** By what a store remembers the ring it was written with. */
+export const markOf = (ring: Keyring): string => createSealer(ring).hash(KEYRING)
 
 /** How many documents there are in all. */
 export const countOf = (sums: ReadonlyMap<string, Sum>): number =>
