@@ -114,7 +114,10 @@ const ROWS = [
         'Pushes of WeChat',
         'timeseries',
         'reqps',
-        [['sum by (outcome) (rate(hongyan_callback_pushes_total[5m]))', '{{outcome}}']]
+        [
+          ['sum by (outcome) (rate(hongyan_callback_pushes_total[5m]))', '{{outcome}}'],
+          ['sum by (outcome) (rate(hongyan_callback_relays_total[5m]))', 'passed on: {{outcome}}']
+        ]
       ]
     ]
   ],

@@ -9,6 +9,7 @@ import { createWatch } from './alerts/watch.js'
 import { createAudiences } from './audiences/audiences.js'
 import { createBreakers } from './breakers/breakers.js'
 import { createCallbacks } from './callbacks/callbacks.js'
+import { createRelay } from './callbacks/relay.js'
 import { createCampaigns } from './campaigns/campaigns.js'
 import { createCampaignNews } from './campaigns/news.js'
 import { createRehearsals } from './campaigns/rehearsals.js'
@@ -109,8 +110,15 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
   const apiKeys = createApiKeys({ db, clock, sealer })
   const operations = createOperations({ db, clock, log })
 
-  const accounts = createAccounts({ db, clock, sealer, apiBase: config.apiBase, publicUrl: config.publicUrl })
   const outside = createOutside({ allow: config.webhookAllow ?? [] })
+  const accounts = createAccounts({
+    db,
+    clock,
+    sealer,
+    apiBase: config.apiBase,
+    publicUrl: config.publicUrl,
+    urlFault: outside.fault
+  })
   const settings = createSettings({ db, clock, sealer, urlFault: outside.fault })
   const webhooks = createWebhooks({ db, clock, log, sealer, random, outside, settings })
   const accountName = async (id: string) => (await accounts.get(id).catch(() => null))?.name ?? null
@@ -144,7 +152,11 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
     notice: (accountId, failure) =>
       void noteLogin(accountId, failure).catch((error: unknown) =>
         log.warn({ err: error, accountId }, 'what WeChat says to the account could not be noted')
-      )
+      ),
+    rests: (accountId, { until, forcesSpent }) =>
+      void alerts
+        .raise('account', { accountId, name: 'tokens refused' }, { until: until.toISOString(), forcesSpent })
+        .catch((error: unknown) => log.warn({ err: error, accountId }, 'an alert could not be raised'))
   })
   const wechat = createWechatApi({ client, tokens: tokenCentre })
   const logIn = async (account: Account, code: string) =>
@@ -275,6 +287,11 @@ export async function buildRooms(parts: AppParts, http: FastifyInstance) {
       receipts,
       credentials,
       platformKeys: platforms.keys,
+      relay: createRelay({
+        log,
+        outside,
+        trouble: (accountId, reason) => alerts.raise('account', { accountId, name: 'relay' }, { reason })
+      }),
       grantTypeOf: templates.grantTypeOf,
       learnLater: followers.learnLater,
       said: testers.said

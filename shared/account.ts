@@ -87,7 +87,8 @@ const settings = {
       aesKey: AesKey.optional(),
       mode: z.enum(['plain', 'compatible', 'safe']).optional(),
       format: z.enum(['xml', 'json']).optional(),
-      relayTo: z.url().optional()
+      /** Another system that lives on this account's pushes: each goes on there as it came; null: nobody. */
+      relayTo: z.url().nullable().optional()
     })
     .optional()
 }

@@ -1,5 +1,6 @@
 import type { Connection } from 'mongoose'
 import type { AccountCreate, AccountPatch, AccountView, Interface } from '../../shared/account.js'
+import { ZONE } from '../../shared/limits.js'
 import type { PageQuery } from '../../shared/page.js'
 import type { Penalty } from '../../shared/penalty.js'
 import type { Clock } from '../platform/clock.js'
@@ -43,7 +44,8 @@ export function createAccounts({
   clock,
   sealer,
   apiBase,
-  publicUrl
+  publicUrl,
+  urlFault = () => null
 }: {
   db: Connection
   clock: Clock
@@ -52,6 +54,8 @@ export function createAccounts({
   apiBase: string
   /** What the outside calls this server: the start of callback urls. */
   publicUrl: string
+  /** What speaks against sending to an address somebody names; null: nothing. */
+  urlFault?: (url: string) => string | null
 }) {
   const model = accountModel(db)
   const cache = new Map<string, { account: Account; readAt: number }>()
@@ -90,10 +94,14 @@ export function createAccounts({
   }
 
   /** @throws ApiBaseRefused, RelayRefused */
-  function checkUrls(mode: AccountView['mode'], base: string | null | undefined, relayTo: string | undefined): void {
+  function checkUrls(mode: AccountView['mode'], base: string | null | undefined, relayTo?: string | null): void {
     const fault = base === null || base === undefined ? null : apiBaseFault(mode, base, apiBase)
     if (fault !== null) throw new ApiBaseRefused(fault)
-    if (relayTo !== undefined && !isHttp(new URL(relayTo))) throw new RelayRefused()
+    if (relayTo === undefined || relayTo === null) return
+    if (!isHttp(new URL(relayTo))) throw new RelayRefused('is a http or https URL without a user name')
+    if (relayTo.startsWith(`${publicUrl}/callback/`)) throw new RelayRefused('is a push address of this server itself')
+    const why = urlFault(relayTo)
+    if (why !== null) throw new RelayRefused(why)
   }
 
   const freshRow = (body: Omit<AccountCreate, 'secret'>, sealedSecret: string): AccountRow => {
@@ -110,7 +118,7 @@ export function createAccounts({
       authorizer: null,
       apiBase: body.apiBase ?? null,
       tokenApi: body.tokenApi ?? 'stable',
-      zone: body.zone ?? 'Asia/Shanghai',
+      zone: body.zone ?? ZONE,
       // Ready until proven otherwise: WeChat being away for a moment must not keep an account from working.
       state: 'ready',
       disabledReason: null,

@@ -19,10 +19,10 @@ export class ApiBaseRefused extends InvalidInput {
   }
 }
 
-/** Pushes are forwarded over HTTP or not at all. */
+/** Pushes are passed on to somebody else, over HTTP, and where we send at all. */
 export class RelayRefused extends InvalidInput {
-  constructor() {
-    const message = 'relayTo is a http or https URL without a user name'
+  constructor(why: string) {
+    const message = `relayTo ${why}`
     super(message, faultAt('/callback/relayTo', 'accounts.relay-to', message))
   }
 }

@@ -22,7 +22,7 @@ export const accountRoutes: FastifyPluginAsyncZod<{
   letGo: (appId: string) => Promise<void>
   /** Tells the senders: nothing of this account fires from the next block of slots on, or it may again. */
   halt: (accountId: string, halted: boolean) => Promise<void>
-  /** What waits for the end of a penalty, or for an interface to be opened, looks again. */
+  /** What waits for the end of a penalty, for an interface to be opened or for a token to be taken, looks again. */
   loosen: (accountId: string, waitingFor: 'penalty' | 'quota') => Promise<void>
 }> = async (app, { accounts, verify, forgetToken, letGo, halt, loosen }) => {
   const read = app.requireCaller({ scope: 'accounts:read' })
@@ -72,7 +72,10 @@ export const accountRoutes: FastifyPluginAsyncZod<{
       }
       if (request.body.penalty !== undefined) await loosen(id, 'penalty')
       // A token got with the old secret or from another host may go on working, or not: start afresh.
-      if ([secret, apiBase, tokenApi, mode].some((value) => value !== undefined)) await forgetToken(id)
+      if ([secret, apiBase, tokenApi, mode].some((value) => value !== undefined)) {
+        await forgetToken(id)
+        await loosen(id, 'quota')
+      }
       return reply.header('etag', etagOf(account.rev)).send(accountView(account))
     }
   )

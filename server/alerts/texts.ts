@@ -66,6 +66,16 @@ function problemOf(subject: string, facts: Record<string, unknown>, zh: boolean)
       return zh
         ? `${Number(facts.drifted)} 个消息模板在微信侧发生了变化`
         : `${Number(facts.drifted)} templates were changed on WeChat`
+    case 'tokens refused':
+      if (facts.forcesSpent === true)
+        return zh
+          ? '微信拒绝本账号的 access_token，今日强制刷新次数已用完，恢复前无法发送'
+          : 'WeChat refuses the access token and lets it be replaced no more today; nothing can be sent until it does'
+      return zh
+        ? '微信接连拒绝本账号的 access_token，可能有其他系统在刷新它'
+        : 'WeChat refuses access tokens one after the other; perhaps another system replaces them'
+    case 'relay':
+      return zh ? `微信推送无法转发到 relayTo：${reason}` : `pushes cannot be passed on to relayTo: ${reason}`
     case 'source punished':
       return zh ? '微信因违规停用了一类发送凭证' : 'WeChat punished a source of rights; it is not used for a while'
     case 'refusals in a burst':

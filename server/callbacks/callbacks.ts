@@ -8,6 +8,7 @@ import type { Sealer } from '../platform/sealing.js'
 import { answerEcho, Encrypted, openPush, type CallbackKeys, type PushQuery } from '../wechat/callback.js'
 import { pushConsumers, type PushEffects } from './consumers.js'
 import { pushEvents } from './push-events.js'
+import type { RawPush, Relay, Relayed } from './relay.js'
 
 export type CallbackParts = {
   clock: Clock
@@ -18,6 +19,8 @@ export type CallbackParts = {
   events: Pick<Events, 'intake' | 'consume'>
   /** Token and key of the third-party platform: WeChat seals with them what it pushes for accounts connected by QR. */
   platformKeys: () => Promise<CallbackKeys>
+  /** Passes pushes on to the address an account names. */
+  relay: Relay
 } & Pick<PushEffects, 'receipts' | 'credentials' | 'grantTypeOf' | 'learnLater' | 'said'>
 
 /** How often the account's "last push received" is brought up to date. */
@@ -100,6 +103,14 @@ export function createCallbacks(parts: CallbackParts) {
       const verdicts = await events.intake({ kind: 'wechat', id: recipient?.id ?? '' }, account.id, items)
       await note(account, clock.now())
       return verdicts.every(({ verdict }) => verdict === 'duplicate') ? 'duplicate' : 'stored'
+    },
+
+    /**
+     * Passes a push that was received on to the account's `relayTo`, and what is answered there back. One that came before
+     * goes on, too: WeChat repeats itself where it was not answered, and expects one.
+     */
+    async relay(appId: string, push: RawPush, elapsedMs: number): Promise<Relayed> {
+      return parts.relay(await accounts.get(appId), push, elapsedMs)
     }
   }
 }

@@ -2,11 +2,14 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { PushQuery } from '../wechat/callback.js'
 import type { Callbacks } from './callbacks.js'
+import { RELAYED_HEADER, type RawPush, type Relayed } from './relay.js'
 
 /** Who is pushed to at one address. */
 type Pushed = {
   handshake(query: PushQuery): Promise<string>
   receive(query: PushQuery, body: string, contentType: string): Promise<'stored' | 'duplicate'>
+  /** Passes what was received on; its answer in place of ours. */
+  relay?(push: RawPush, elapsedMs: number): Promise<Relayed>
 }
 
 /** A push in compatible mode carries everything twice; user messages hold a few KB at most. */
@@ -56,16 +59,22 @@ export const callbackRoutes: FastifyPluginAsyncZod<{ callbacks: Callbacks; platf
         const body = typeof request.body === 'string' ? request.body : ''
         const { appId = '' } = request.params
         const type = request.headers['content-type'] ?? ''
-        const verdict = await pushed(appId).receive(given(request.query), body, type)
-        request.log.debug({ url, appId, verdict }, 'a push was received')
-        return reply.type('text/plain; charset=utf-8').send('success')
+        const to = pushed(appId)
+        const verdict = await to.receive(given(request.query), body, type)
+        const search = request.url.split('?').slice(1).join('?')
+        const raw = { search, body, contentType: type, relayed: request.headers[RELAYED_HEADER] !== undefined }
+        const relayed = await to.relay?.(raw, reply.elapsedTime)
+        request.log.debug({ url, appId, verdict, relay: relayed?.outcome }, 'a push was received')
+        const answer = relayed?.reply ?? { text: 'success', type: 'text/plain; charset=utf-8' }
+        return reply.type(answer.type).send(answer.text)
       }
     )
   }
 
   address('/callback/:appId', params, (appId) => ({
     handshake: (query) => callbacks.handshake(appId, query),
-    receive: (query, body, type) => callbacks.receive(appId, query, body, type)
+    receive: (query, body, type) => callbacks.receive(appId, query, body, type),
+    relay: (push, elapsedMs) => callbacks.relay(appId, push, elapsedMs)
   }))
   address('/platform/callback', z.object({}), () => platform)
 }

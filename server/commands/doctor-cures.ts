@@ -2,6 +2,7 @@ import { ConfigFault } from '../config.js'
 import { EmbeddedStoreError, isDiskFull, type StoreErrorCode } from '../embedded/storage/store-error.js'
 import { KeysFault } from '../platform/keys.js'
 import { StoreUnreachable } from '../platform/mongo.js'
+import { restOf } from '../wechat/token-failures.js'
 import { AnotherKeyring } from './ground.js'
 
 /** Says how one thing is: a line, and a second one with the cure when it is wrong; null then. */
@@ -31,7 +32,10 @@ const OF_THE_STORE: Partial<Record<StoreErrorCode, string>> = {
 }
 
 const CONSOLE = "WeChat's console (mp.weixin.qq.com, 开发管理 › 开发设置)"
-const SECRET = `copy the AppSecret from ${CONSOLE} and set it: PATCH /v1/accounts/{id} {"secret":"…"}; after a reset there the old one is void`
+const SECRET = `copy the AppSecret from ${CONSOLE} and set it: PATCH /v1/accounts/{id} {"secret":"…"}`
+
+const OTHER_TOKENS =
+  'have every other system that replaces this account’s tokens take ours instead (GET /v1/accounts/{id}/token); PATCH /v1/accounts/{id} {"tokenApi":"classic"} (or "stable") goes on at once with tokens of the other kind; without either WeChat takes a new one within two hours'
 
 /** What to do about a code of WeChat's that an account cannot live with. */
 const OF_WECHAT: Record<string, string> = {
@@ -66,6 +70,9 @@ export function cureOf(error: unknown): string | null {
       return 'bring back the keys.json that belongs to this store (mode 600), or its HONGYAN_KEYS; a wrong ring is refused so that nothing is sealed with it'
     }
     if (each instanceof KeysFault) {
+      if (isDiskFull(each.cause)) return FREE_SPACE
+      if (['EACCES', 'EPERM'].includes(String((each.cause as { code?: unknown } | undefined)?.code)))
+        return NOT_WRITABLE
       return 'put back your copy of the ring; `hongyan keys new` prints a new one, good for an empty store only'
     }
     if (each instanceof EmbeddedStoreError) return OF_THE_STORE[each.code] ?? null
@@ -76,6 +83,7 @@ export function cureOf(error: unknown): string | null {
     if ((each as { code?: unknown }).code === 'wechat.not-reached') {
       return 'is api.weixin.qq.com reachable from here (DNS, proxy, firewall, port 443)? HONGYAN_API_BASE or the account’s apiBase may point elsewhere'
     }
+    if (restOf(each) !== null) return OTHER_TOKENS
     const said = cureOfAccount(each.message)
     if (said !== null) return said
   }

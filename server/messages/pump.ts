@@ -9,6 +9,7 @@ import { msgidOf } from '../senders/senders.js'
 import type { TokenCentre, AccessToken } from '../wechat/access-token.js'
 import type { WechatResult } from '../wechat/client.js'
 import { isTokenErrcode } from '../wechat/errcodes.js'
+import { restOf } from '../wechat/token-failures.js'
 import type { Lane } from '../../shared/message.js'
 import type { TemplateKind } from '../../shared/template.js'
 import { createAnswers, type Numbered } from './answers.js'
@@ -200,7 +201,7 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       token = await parts.tokens.current(targetOf(account))
     } catch (error) {
       log.warn({ err: error, accountId }, 'no token to send with')
-      await handBack(queue.splice(0), null)
+      await handBack(queue.splice(0), restOf(error))
       return 2000
     }
     const limits = { perSecond: account.limits.perSecond, perDay: account.limits.perDay[channel] }

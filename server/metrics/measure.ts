@@ -87,6 +87,11 @@ export function measureCallbacks(callbacks: Callbacks, metrics: Metrics): Callba
         metrics.pushes.inc({ outcome: error instanceof AppError ? 'refused' : 'error' })
         throw error
       }
+    },
+    async relay(...push) {
+      const relayed = await callbacks.relay(...push)
+      if (relayed.outcome !== 'none') metrics.relays.inc({ outcome: relayed.outcome })
+      return relayed
     }
   }
 }

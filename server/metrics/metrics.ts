@@ -50,6 +50,9 @@ export function createMetrics() {
       ['source', 'verdict', 'reason']
     ),
     pushes: counter('hongyan_callback_pushes_total', 'What WeChat pushed, by what became of it', ['outcome']),
+    relays: counter('hongyan_callback_relays_total', 'Pushes passed on to another system, by what became of them', [
+      'outcome'
+    ]),
     storeSeconds: histogram(
       'hongyan_store_call_duration_seconds',
       'How long the store took for the calls everything waits for',

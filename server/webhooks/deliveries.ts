@@ -102,7 +102,7 @@ export function createDeliveries({
 
   function post({ url, format, secrets }: Destination, { eventId, body }: DeliveryRow): Promise<Posted> {
     const headers = { 'content-type': 'application/json; charset=utf-8', 'user-agent': `hongyan/${VERSION}` }
-    if (format === 'wecom') return outside.post(url, headers, body, true)
+    if (format === 'wecom') return outside.post(url, headers, body, { read: true })
     const at = clock.now()
     const signed = {
       ...headers,

@@ -11,6 +11,8 @@ export type Posted = {
   error: string | null
   /** Of the answer's body, when it was asked for. */
   text: string
+  /** What the answer calls itself; empty: it does not say. */
+  type: string
   /** What the answer asked to wait, in ms. */
   retryAfterMs: number | null
 }
@@ -108,24 +110,33 @@ export function createOutside({
     },
 
     /** Never throws. `read`: the answer's body is wanted. */
-    async post(url: string, headers: Record<string, string>, body: string, read = false): Promise<Posted> {
+    async post(
+      url: string,
+      headers: Record<string, string>,
+      body: string,
+      { read = false, withinMs = timeoutMs }: { read?: boolean; withinMs?: number } = {}
+    ): Promise<Posted> {
       const started = performance.now()
       const took = () => Math.round(performance.now() - started)
-      const nothing = { text: '', retryAfterMs: null }
+      const nothing = { text: '', type: '', retryAfterMs: null }
       try {
         const answer = await request(url, {
           dispatcher: agent,
           method: 'POST',
           headers,
           body,
-          signal: AbortSignal.timeout(timeoutMs)
+          signal: AbortSignal.timeout(Math.ceil(withinMs))
         })
-        const retryAfterMs = waitOf(answer.headers['retry-after'])
-        const status = answer.statusCode
-        if (read) return { status, ms: took(), error: null, text: await answer.body.text(), retryAfterMs }
+        const told = {
+          status: answer.statusCode,
+          error: null,
+          type: String(answer.headers['content-type'] ?? ''),
+          retryAfterMs: waitOf(answer.headers['retry-after'])
+        }
+        if (read) return { ...told, text: await answer.body.text(), ms: took() }
         // The status is the answer: what comes after it, and whether it comes, changes nothing.
         await answer.body.dump({ limit: ANSWER_BYTES }).catch(() => {})
-        return { status, ms: took(), error: null, text: '', retryAfterMs }
+        return { ...told, text: '', ms: took() }
       } catch (error) {
         return { status: null, ms: took(), error: wordFor(error), ...nothing }
       }

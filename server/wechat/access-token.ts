@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from 'mongoose'
 import type { Clock } from '../platform/clock.js'
-import { AppError, LimitReached, UpstreamFailure } from '../platform/errors.js'
+import { AppError, UpstreamFailure } from '../platform/errors.js'
 import { DAY_MS } from '../../shared/limits.js'
 import { SHANGHAI_MS } from '../platform/shanghai.js'
 import type { WechatAccount } from './account.js'
 import type { WechatLog } from './client.js'
 import { expectOk } from './expect-ok.js'
+import { tokenless, tokenStorm, tooFresh } from './token-failures.js'
 import { TOKEN_CALL_MS, type TokenFetcher } from './token-calls.js'
 import { createTokenRows, type TokenRow, type TokenRows } from './token-rows.js'
 
@@ -54,6 +55,11 @@ export type TokenCentreParts = {
    * allow in `facts.ip`), and once, with null, that it gets one (again).
    */
   notice?: (accountId: string, failure: AppError | null) => void
+  /**
+   * Hears each time an account begins to rest because WeChat refuses its tokens. `forcesSpent`: and lets its stable token be
+   * replaced no more today, so that it takes a new one only near the end of the refused one, or tomorrow.
+   */
+  rests?: (accountId: string, rest: { until: Date; forcesSpent: boolean }) => void
   log?: WechatLog
 } & ({ db: Connection } | { rows: TokenRows })
 
@@ -71,6 +77,9 @@ const STRIKES_FORGOTTEN_MS = 300_000
 const WORKED_LATELY_MS = 60_000 // believing in a token for longer costs one more refused call when it is really void
 const FORCE_APART_MS = 30_000 // WeChat: 20 a day, 30 s apart
 const FORCES_A_DAY = 19
+// The stable call gives another token in the last 5 minutes of one; asked more often all the same, as somebody else may force it.
+const STABLE_AHEAD_MS = 300_000
+const SPENT_REST_MS = 300_000
 
 type State = {
   known: (AccessToken & { renewAt: number; checkedAt: number }) | null
@@ -83,6 +92,10 @@ type State = {
   strikes: number
   struckAt: number
   blockedUntil: number
+  /** Does the row say so, too, by now? */
+  blockStored: boolean
+  /** Is that because no forced refresh is left today? */
+  forcesSpent: boolean
   failures: number
   failedUntil: number
   failure: unknown
@@ -108,6 +121,8 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
         strikes: 0,
         struckAt: 0,
         blockedUntil: 0,
+        blockStored: false,
+        forcesSpent: false,
         failures: 0,
         failedUntil: 0,
         failure: null,
@@ -146,18 +161,23 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
     }
   }
 
-  function storm(accountId: string, state: State): UpstreamFailure {
-    const until = new Date(state.blockedUntil).toISOString()
-    const text = `WeChat refuses this account's tokens one after the other; nothing is tried before ${until}`
-    return new UpstreamFailure(text, true, { code: 'wechat.token-storm', facts: { accountId, until } })
-  }
+  const storm = (accountId: string, { blockedUntil, forcesSpent }: State) =>
+    tokenStorm(accountId, new Date(blockedUntil), forcesSpent)
 
-  async function block(accountId: string, state: State, ms: number): Promise<UpstreamFailure> {
+  async function block(accountId: string, state: State, ms: number, forcesSpent = false): Promise<UpstreamFailure> {
     state.blockedUntil = now() + ms
-    await rows.block(accountId, new Date(state.blockedUntil))
-    log?.warn({ accountId, ms }, 'tokens refused repeatedly, the account rests')
+    state.forcesSpent = forcesSpent
+    state.blockStored = false
+    const until = new Date(state.blockedUntil)
+    await rows.block(accountId, until)
+    state.blockStored = true
+    log?.warn({ accountId, ms, forcesSpent }, 'tokens refused repeatedly, the account rests')
+    parts.rests?.(accountId, { until, forcesSpent })
     return storm(accountId, state)
   }
+
+  /** Forced refreshes of today (Asia/Shanghai). */
+  const forcedToday = ({ forced }: TokenRow) => (forced.day === shanghaiDay(now()) ? forced.n : 0)
 
   /** Reads, waits or fetches until there is a token to hand out. One at a time in this process. */
   function obtain(account: WechatAccount, state: State): Promise<AccessToken> {
@@ -199,6 +219,8 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
       }
       if (row.blockedUntil !== null && row.blockedUntil.getTime() > now()) {
         state.blockedUntil = row.blockedUntil.getTime()
+        state.blockStored = true
+        state.forcesSpent = account.tokenApi === 'stable' && forcedToday(row) >= FORCES_A_DAY
         throw storm(id, state)
       }
       adopt(state, row)
@@ -241,14 +263,13 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
     const same = account.tokenApi === 'stable' && old === body.access_token
     if (same && row.gen <= state.refusedGen) {
       // Our own token was refused and the stable call keeps returning it: only force replaces it.
-      const day = shanghaiDay(askedAt)
-      const n = row.forced.day === day ? row.forced.n : 0
+      const n = forcedToday(row)
       const apart = row.forced.at === null ? Infinity : now() - row.forced.at.getTime()
       if (apart < FORCE_APART_MS) throw await block(id, state, FORCE_APART_MS - apart)
-      if (n >= FORCES_A_DAY) throw await block(id, state, BLOCK_MS)
+      if (n >= FORCES_A_DAY) throw await block(id, state, restWithoutForce(askedAt, body.expires_in), true)
       askedAt = now()
       const again = clock.monotonic()
-      const forced = { day, n: n + 1, at: new Date(askedAt) }
+      const forced = { day: shanghaiDay(askedAt), n: n + 1, at: new Date(askedAt) }
       if (!(await rows.noteForced(id, lease, forced, new Date(askedAt + LEASE_MS)))) return false
       if (clock.monotonic() - again > CALL_WITHIN_MS) return false
       body = tokenIn(expectOk(await fetch(true)))
@@ -312,9 +333,17 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
 
   return {
     async current(account) {
-      const state = stateOf(account.accountId)
+      const { accountId } = account
+      let state = stateOf(accountId)
       const at = now()
-      if (state.blockedUntil > at) throw storm(account.accountId, state)
+      if (state.blockedUntil > at) {
+        // Another process may have been told to start afresh: with another secret, or the other kind of token.
+        const row = state.blockStored ? await rows.read(accountId) : null
+        const stands = !state.blockStored || (row?.blockedUntil?.getTime() ?? 0) > at
+        if (stands) throw storm(accountId, state)
+        states.delete(accountId)
+        state = stateOf(accountId)
+      }
       const token = usable(state)
       if (token === null) return settle(account, state)
       const { renewAt, checkedAt } = state.known!
@@ -371,21 +400,19 @@ export function createTokenCentre(parts: TokenCentreParts): TokenCentre {
   }
 }
 
+/** How long a stable token that is refused and cannot be forced is left alone, ms: WeChat replaces it near its end, or tomorrow. */
+function restWithoutForce(at: number, expiresInS: number): number {
+  const tomorrow = (shanghaiDay(at) + 1) * DAY_MS - SHANGHAI_MS - at
+  const may = Math.min(expiresInS * 1_000 - STABLE_AHEAD_MS, tomorrow)
+  return Math.max(BLOCK_MS, Math.min(SPENT_REST_MS, may))
+}
+
 function tokenIn(body: { access_token: unknown; expires_in: unknown }): { access_token: string; expires_in: number } {
   const expires_in = Number(body.expires_in)
   if (typeof body.access_token === 'string' && body.access_token !== '' && expires_in > 0) {
     return { access_token: body.access_token, expires_in }
   }
   throw tokenless(null, 'WeChat answered the token call without a token')
-}
-
-function tokenless(accountId: string | null, text: string): UpstreamFailure {
-  return new UpstreamFailure(text, true, { code: 'wechat.no-token', facts: accountId === null ? {} : { accountId } })
-}
-
-function tooFresh(accountId: string, restMs: number): LimitReached {
-  const text = 'this token is seconds old: ask WeChat once more with it, and come back if it is still refused'
-  return new LimitReached(text, restMs / 1_000, { code: 'tokens.too-fresh', facts: { accountId } })
 }
 
 /** Days since 1970-01-01 in Asia/Shanghai. */

@@ -86,10 +86,19 @@ t.test(
           voided.push((await sandbox.post('/sandbox/tokens/void', { appid: SHOP.appId })).voided)
         }
         const messages = await Promise.all(sending)
-        const states = await until(
+        // Settled ones are not asked about again: 3,000 requests a minute are all an operator has.
+        const states: { state: string; by: string }[] = []
+        await until(
           'every message settled',
-          () => Promise.all(messages.map(({ id }, i) => (i % 2 === 0 ? two! : one!).get(`/v1/messages/${id}`))),
-          (all) => all.every(({ state }) => !['planned', 'held', 'sending'].includes(state)),
+          () =>
+            Promise.all(
+              messages.map(async ({ id }, i) => {
+                if (states[i] !== undefined) return
+                const message = await (i % 2 === 0 ? two! : one!).get(`/v1/messages/${id}`)
+                if (!['planned', 'held', 'sending'].includes(message.state)) states[i] = message
+              })
+            ),
+          () => Object.keys(states).length === SENDS,
           60_000
         )
         t.same(

@@ -96,7 +96,8 @@ t.test('no address inside is taken', async (t) => {
     ['POST', '/v1/webhooks', (url: string) => ({ url, events: ['alert.fired'] })],
     ['PATCH', `/v1/webhooks/${hook.json().id}`, (url: string) => ({ url })],
     ['PATCH', '/v1/settings', (url: string) => ({ alerts: { targets: [{ name: '群', url }] } })],
-    ['PATCH', `/v1/accounts/${id}`, (apiBase: string) => ({ apiBase, secret: 'a secret of the app' })]
+    ['PATCH', `/v1/accounts/${id}`, (apiBase: string) => ({ apiBase, secret: 'a secret of the app' })],
+    ['PATCH', `/v1/accounts/${id}`, (relayTo: string) => ({ callback: { relayTo } })]
   ] as const
   let asked = 0
   const urls = [

@@ -125,7 +125,11 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType; g
         deliver: async () => answer(0)
       },
       tokens: {
-        current: async () => ({ token: 't', gen: 1, expiresAt: new Date('2190-01-01') }),
+        current: async () => {
+          ledger.tokenAsked += 1
+          if (ledger.noToken !== null) throw ledger.noToken
+          return { token: 't', gen: 1, expiresAt: new Date('2190-01-01') }
+        },
         refused: async () => ({ token: 't', gen: 2, expiresAt: new Date('2190-01-01') }),
         worked: () => {},
         refresh: async () => ({ token: 't', gen: 2, expiresAt: new Date('2190-01-01') }),
@@ -176,6 +180,9 @@ export async function buildLedger(t: Ending, options: { grantType?: GrantType; g
     clock,
     sealer,
     sent,
+    /** What is thrown in place of a token, and how often one was asked for. */
+    noToken: null as Error | null,
+    tokenAsked: 0,
     account: account as Account,
     service: service as Account,
     restart(): void {

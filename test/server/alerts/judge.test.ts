@@ -69,6 +69,8 @@ t.test('titles', async (t) => {
     'templates',
     'source punished',
     'refusals in a burst',
+    'tokens refused',
+    'relay',
     'errcode 45009',
     'unknown errcode -7'
   ]

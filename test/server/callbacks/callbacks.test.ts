@@ -39,6 +39,7 @@ async function room(t: Test) {
     },
     credentials: { mint: async (_account, right) => note('mint')(right), burnWithdrawn: note('burn') },
     platformKeys: rooms.platforms.keys,
+    relay: async () => ({ outcome: 'none', reply: null }),
     grantTypeOf: async () => wish.grantType,
     learnLater: async (_accountId, ids) => void done.push(['learn', ids])
   })

@@ -7,6 +7,7 @@ const posted = (status: number | null, more = {}) => ({
   ms: 1,
   error: null,
   text: '',
+  type: '',
   retryAfterMs: null,
   ...more
 })

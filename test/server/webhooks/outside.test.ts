@@ -151,7 +151,7 @@ t.test('a name', async (t) => {
 t.test('an answer', async (t) => {
   const there = await receiver(t)
   const outside = outsideOf(t, { allow: ['127.0.0.1'], timeoutMs: 300 })
-  const post = (read = false) => outside.post(there.url, {}, '{}', read)
+  const post = (read = false) => outside.post(there.url, {}, '{}', { read })
 
   t.test('that redirects is not followed', async (t) => {
     there.answers(() => ({ status: 302, headers: { location: there.url } }))

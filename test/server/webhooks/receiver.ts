@@ -17,7 +17,8 @@ export async function receiver(t: Test) {
     request.on('end', () => {
       void (async () => {
         const body = Buffer.concat(parts).toString()
-        const seen = { path: request.url!, headers: request.headers, body, json: JSON.parse(body) }
+        const json = body.startsWith('{') ? JSON.parse(body) : null
+        const seen = { path: request.url!, headers: request.headers, body, json }
         received.push(seen)
         const said = await answer(seen, received.length)
         if (said === null) return void request.socket.destroy()

@@ -65,8 +65,10 @@ function setUp(options: { rows?: ReturnType<typeof memoryTokenRows>; sleep?: (ms
   const warnings: string[] = []
   const log = { debug: () => {}, warn: (_: object, message: string) => void warnings.push(message) }
   const notices: [string, string | null, unknown][] = []
+  const rests: [ms: number, forcesSpent: boolean][] = []
   const centre = (): TokenCentre =>
     createTokenCentre({
+      rests: (_, { until, forcesSpent }) => void rests.push([until.getTime() - clock.now().getTime(), forcesSpent]),
       notice: (accountId, failure) => void notices.push([accountId, failure?.code ?? null, failure?.facts.ip]),
       rows,
       clock,
@@ -76,7 +78,7 @@ function setUp(options: { rows?: ReturnType<typeof memoryTokenRows>; sleep?: (ms
       sleep: options.sleep ?? (async (ms) => clock.advance(ms)),
       log
     })
-  return { clock, rows, wechat, warnings, notices, centre, tokens: centre() }
+  return { clock, rows, wechat, warnings, notices, rests, centre, tokens: centre() }
 }
 
 const no = (errcode: number, errmsg = ''): WechatAnswer => ({
@@ -88,6 +90,8 @@ const no = (errcode: number, errmsg = ''): WechatAnswer => ({
   httpStatus: 200,
   ms: 1
 })
+/** The day tests begin on, as days since 1970 in Asia/Shanghai. */
+const SHANGHAI_DAY = 20_513
 const turn = () => new Promise<void>((done) => setImmediate(done))
 
 t.test('a token', async (t) => {
@@ -314,7 +318,7 @@ t.test('a refused token', async (t) => {
   })
 
   t.test('of the stable call is replaced by force, at most every 30 s and 19 times a day', async (t) => {
-    const { tokens, wechat, clock, rows } = setUp()
+    const { tokens, centre, wechat, clock, rows, rests } = setUp()
     await tokens.current(stable)
     t.match(await tokens.refused(stable, 1), { token: 'token-2', gen: 2 })
     tokens.worked(stable, 2)
@@ -341,11 +345,49 @@ t.test('a refused token', async (t) => {
     }
     t.equal(rows.row('a1').forced.n, 19)
     clock.advance(31_000)
+    t.same(rests.splice(0), [[20_000, false]])
     await tokens.refused(stable, 20)
-    await t.rejects(tokens.refused(stable, 20), { code: 'wechat.token-storm' })
-    t.equal(wechat.asked.filter(({ how }) => how === 'forced').length, 19)
+    const until = new Date(clock.now().getTime() + 300_000).toISOString()
+    const spent = { code: 'wechat.token-storm', message: /replaced no more today/, facts: { until, forcesSpent: true } }
+    await t.rejects(tokens.refused(stable, 20), spent)
+    const forced = () => wechat.asked.filter(({ how }) => how === 'forced').length
+    t.equal(forced(), 19)
+    t.same(rests.splice(0), [[300_000, true]])
+
+    const other = centre()
+    clock.advance(299_000)
+    const asked = wechat.asked.length
+    for (const each of [tokens, other]) await t.rejects(each.current(stable), spent, 'in every process')
+    t.equal(wechat.asked.length, asked)
+    clock.advance(2_000)
+    await t.rejects(tokens.current(stable), { code: 'wechat.token-storm', facts: { forcesSpent: true } })
+    t.same([wechat.asked.length, forced()], [asked + 1, 19], 'asked again, and not by force')
+    t.same(rests.splice(0), [[300_000, true]])
     clock.set('2026-03-01T16:00:01Z') // midnight in Shanghai
     t.match(await tokens.current(stable), { gen: 21 })
+  })
+
+  t.test('that cannot be forced any more is asked for again when WeChat replaces it by itself', async (t) => {
+    const { tokens, wechat, clock, rows, rests } = setUp()
+    await tokens.current(stable)
+    clock.advance((7_200 - 420) * 1_000)
+    rows.row('a1').forced = { day: SHANGHAI_DAY, n: 19, at: null }
+    await t.rejects(tokens.refused(stable, 1), { code: 'wechat.token-storm', facts: { forcesSpent: true } })
+    t.same(rests, [[120_000, true]], 'its last five minutes begin in two')
+    clock.advance(120_000)
+    t.match(await tokens.current(stable), { token: 'token-2', gen: 2 })
+    t.same(wechat.asked.map(({ how }) => how), ['stable', 'stable', 'stable']) // prettier-ignore
+  })
+
+  t.test('and the rest after it end when another process is told to start afresh', async (t) => {
+    const { tokens, centre, rows, clock } = setUp()
+    await tokens.current(stable)
+    rows.row('a1').forced = { day: SHANGHAI_DAY, n: 19, at: null }
+    await t.rejects(tokens.refused(stable, 1), { code: 'wechat.token-storm', facts: { forcesSpent: true } })
+    await t.rejects(tokens.current(classic), { code: 'wechat.token-storm' })
+    await centre().forget('a1')
+    clock.advance(1)
+    t.match(await tokens.current(classic), { token: 'token-2', gen: 1 })
   })
 
   t.test('that force does not replace either rests the account', async (t) => {
