@@ -8,7 +8,7 @@ import { createWechatApi } from '../wechat/api.js'
 import { createWechatClient } from '../wechat/client.js'
 import { bySecret } from '../wechat/token-calls.js'
 import type { Io } from './command.js'
-import { cureOfAccount, Trouble, type Check } from './doctor-cures.js'
+import { cureOf, cureOfAccount, Trouble, type Check } from './doctor-cures.js'
 import type { Ground } from './ground.js'
 
 const KNOCK_MS = 3_000
@@ -41,22 +41,31 @@ export async function lookAtAccounts(parts: {
   })
   const verify = createVerify({ accounts, wechat: createWechatApi({ client, tokens }) })
   const rows = db.collection<AccountRow>('accounts')
+  /** Asks WeChat; a cure names this very account. */
+  async function ask({ id, appId }: Account): Promise<Account> {
+    try {
+      const seen = await verify(id)
+      if (seen.state !== 'disabled') return seen
+      const reason = seen.disabledReason ?? 'disabled'
+      throw new Trouble(reason, cureOfAccount(reason) ?? 'read the notices in WeChat’s console')
+    } catch (error) {
+      const cure = cureOf(error)
+      if (cure === null) throw error
+      throw new Trouble((error as Error).message, cure.replaceAll('{id}', appId), error)
+    }
+  }
   try {
     for (const account of all) {
-      const { id, appId, name, apiBase } = account
+      const { appId, name, apiBase } = account
       if (offline) io.out(`· account ${appId} "${name}": not asked (--offline)`)
       else {
         await check(`account ${appId} "${name}"`, async () => {
-          const { state, disabledReason } = await verify(id)
-          if (state === 'disabled') {
-            const reason = disabledReason ?? 'disabled'
-            throw new Trouble(reason, cureOfAccount(reason) ?? 'read the notices in WeChat’s console')
-          }
+          const { state, disabledReason } = await ask(account)
           return [null, `${apiBase} answers, ${state}${disabledReason === null ? '' : ` (${disabledReason})`}`]
         })
       }
       if (account.callback.token === null) continue
-      const row = await rows.findOne({ _id: id })
+      const row = await rows.findOne({ _id: account.id })
       await lookAtCallback({ account, row, now: clock.now(), offline, check, io })
     }
   } finally {
@@ -81,7 +90,7 @@ async function lookAtCallback(parts: {
     await check(name, async () => {
       throw new Trouble(
         `a push was turned away at ${refused.toISOString()}: it was signed with another token (${since})`,
-        `${FROM_WECHAT}: copy callback.token of GET /v1/accounts/{id} there, or PATCH /v1/accounts/{id} {"callback":{"token":"…"}} here`
+        `${FROM_WECHAT}: copy callback.token of GET /v1/accounts/${account.appId} there, or PATCH /v1/accounts/${account.appId} {"callback":{"token":"…"}} here`
       )
     })
     return

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConfig, type Config } from '../config.js'
 import { createClock } from '../platform/clock.js'
@@ -49,14 +49,16 @@ async function lookAtAll(io: Io, told: { data?: string; offline: boolean }, chec
   if (config === null) return
   if (config.mongodbUri === null || config.keys === null) {
     // What keeps a directory from being used at all, the store says below.
-    if (existsSync(config.dataDir)) await check('disk', async () => [null, await roomOn(config.dataDir)])
+    const isDirectory = statSync(config.dataDir, { throwIfNoEntry: false })?.isDirectory() === true
+    if (isDirectory) await check('disk', async () => [null, await roomOn(config.dataDir)])
   }
   // Without keys nothing is opened: opening would make new ones, beside a store that was written with others.
   if ((await check('keys', () => keysThere(config))) === null) return
   const ground = await check('store', () => openStore(config))
   if (ground === null) return
   try {
-    await check('keys fit', () => keysFit(ground))
+    // Every account has something sealed: with keys that do not fit none can be read.
+    if ((await check('keys fit', () => keysFit(ground))) === null) return
     await lookAtAccounts({ config, ground, offline: told.offline, check, io })
   } finally {
     await ground.close()
@@ -115,11 +117,11 @@ async function openStore(config: Config): Promise<[Ground, string]> {
 }
 
 /** Do the keys open what is sealed? That they are of the store's ring was asked when it was opened. */
-async function keysFit({ db, sealer }: Ground): Promise<[null, string]> {
+async function keysFit({ db, sealer }: Ground): Promise<[true, string]> {
   const account = await db
     .collection('accounts')
     .findOne({ sealedSecret: { $type: 'string', $ne: '' } }, { projection: { sealedSecret: 1 } })
-  if (account === null) return [null, 'nothing is sealed yet']
+  if (account === null) return [true, 'nothing is sealed yet']
   try {
     sealer.open(String(account.sealedSecret))
   } catch (error) {
@@ -129,5 +131,5 @@ async function keysFit({ db, sealer }: Ground): Promise<[null, string]> {
       error
     )
   }
-  return [null, 'they open what the store holds']
+  return [true, 'they open what the store holds']
 }

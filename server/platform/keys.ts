@@ -38,7 +38,7 @@ export function newKeyLine(): string {
 export function parseKeyLine(line: string): Keyring {
   const entries = line.split(',').map((entry) => {
     const [id = '', key = ''] = entry.trim().split(':')
-    return { id, key: readKey(key, id === '' ? 'an entry without a name' : `the key "${id}"`) }
+    return { id, key: readKey(key, `HONGYAN_KEYS: ${id === '' ? 'an entry without a name' : `the key "${id}"`}`) }
   })
   const hash = entries.find(({ id }) => id === 'hash')
   const sealing = entries.filter(({ id }) => id !== 'hash')

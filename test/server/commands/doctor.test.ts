@@ -5,8 +5,14 @@ import { extname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { cureOf } from '../../../server/commands/doctor-cures.js'
+import { openGround } from '../../../server/commands/ground.js'
+import { readConfig } from '../../../server/config.js'
+import { KeysFault } from '../../../server/platform/keys.js'
+import { silentLog } from '../../../server/platform/log.js'
 import { createSandbox } from '../../../server/sandbox/sandbox.js'
 import { signature } from '../../../server/wechat/callback.js'
+import { createTokenRows } from '../../../server/wechat/token-rows.js'
 import { run } from './run.js'
 import { start } from './start.js'
 
@@ -67,7 +73,7 @@ t.test('the doctor names cause and cure of', async (t) => {
       env,
       `account ${SHOP.appId}`,
       /the app secret is wrong \(40125\)/,
-      /copy the AppSecret from .*PATCH \/v1\/accounts/
+      /copy the AppSecret from .*PATCH \/v1\/accounts\/wx5b1a2c3d4e5f6001 /
     )
     t.notMatch(out, /a secret of another app/)
   })
@@ -148,7 +154,9 @@ t.test('the doctor names cause and cure of', async (t) => {
     const keys = async (cause: RegExp, cure: RegExp, more: Record<string, string> = {}, name = 'keys') =>
       finds(t, { ...env, ...more }, name, cause, cure)
 
-    await keys(/the key "(hash|k1)" is not 32 bytes/, /put back your copy/, { HONGYAN_KEYS: 'hash:zzz,k1:zzz' })
+    await keys(/HONGYAN_KEYS: the key "(hash|k1)" is not 32 bytes/, /put back your copy/, {
+      HONGYAN_KEYS: 'hash:zzz,k1:zzz'
+    })
     const { out: another } = await run(['keys', 'new'])
     await keys(/written with another key ring/, /bring back the keys\.json/, { HONGYAN_KEYS: another }, 'store')
     await writeFile(path, good.slice(0, -20))
@@ -170,9 +178,17 @@ t.test('the doctor names cause and cure of', async (t) => {
     const ring = JSON.parse(good)
     const fresh = (await run(['keys', 'new'])).out.split('k1:')[1]!
     await writeFile(path, JSON.stringify({ ...ring, sealing: { k1: fresh } }), { mode: 0o600 })
-    const { out } = await run(['doctor', '--offline'], env)
+    const { out, err } = await run(['doctor', '--offline'], env)
+    t.equal(err, '', 'what cannot be read is not read')
     t.match(told(out, 'keys fit')[0], /these keys do not open what the store holds/)
     t.match(told(out, 'keys fit')[1], /restore the ring it was written with/)
+  })
+
+  t.test('keys that a disk or a stranger keeps from being there', async (t) => {
+    const because = (code: string) => cureOf(new KeysFault('the keys', Object.assign(new Error(code), { code })))
+    t.match(because('ENOSPC'), /free some space/)
+    t.match(because('EACCES'), /as the user the directory belongs to/)
+    t.match(because('EIO'), /put back your copy/)
   })
 
   t.test('a store that is away, and a damaged one', async (t) => {
@@ -182,6 +198,31 @@ t.test('the doctor names cause and cure of', async (t) => {
     await rm(join(env.HONGYAN_DATA, 'store', 'data.mdb'))
     await writeFile(join(env.HONGYAN_DATA, 'store', 'data.mdb'), 'no store at all')
     await finds(t, env, 'store', /not an LMDB file/, /.*/)
+  })
+
+  t.test('tokens that WeChat refuses one after the other', async (t) => {
+    const { env } = await installation(t)
+    const ground = await openGround(readConfig(env), silentLog())
+    const account = await ground.db.collection<{ _id: string }>('accounts').findOne({})
+    const rows = createTokenRows(ground.db)
+    await rows.make(account!._id)
+    await rows.block(account!._id, new Date(Date.now() + 3_600_000))
+    await ground.close()
+    await finds(
+      t,
+      env,
+      `account ${SHOP.appId}`,
+      /refuses this account's tokens/,
+      /take ours.*wx5b1a2c3d4e5f6001\/token/
+    )
+  })
+
+  t.test('a data directory that is none', async (t) => {
+    const path = join(t.testdir({ file: '' }), 'file')
+    const { code, out } = await run(['doctor'], { HONGYAN_DATA: path })
+    t.equal(code, 1)
+    t.match(told(out, 'store')[0], /cannot be written to \(it is not a directory\); choose another with HONGYAN_DATA/)
+    t.match(out, /1 thing\(s\) to mend/)
   })
 
   t.test('settings that are none', async (t) => {
