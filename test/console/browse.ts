@@ -39,6 +39,8 @@ export async function visit(t: Story, url: string, { journey = true }: { journey
   // What was on the screen when the story ended, well or badly.
   t.teardown(async () => void (await page.screenshot({ path: path.join(SHOTS, 'last.png') }).catch(() => {})))
   await page.setViewportSize(WIDE)
+  // A colour on its way from one to another has a contrast nobody reads by.
+  await page.emulateMedia({ reducedMotion: 'reduce' })
   const troubles: string[] = []
   /** Refusals a story brings about on purpose, as `POST /v1/auth/login 401`. */
   const expected = new Set<string>()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { liveApp, until } from '../support/live-app.js'
-import { PASSWORD, visit } from './browse.js'
+import { NARROW, PASSWORD, visit, WIDE } from './browse.js'
 
 t.setTimeout(300_000)
 
@@ -45,8 +45,30 @@ t.test('what the page of a campaign can do is done', async (t) => {
     await page.getByText('400 exported').waitFor()
   })
 
-  t.test('what had no right is tried once more', async (t) => {
+  t.test('on a phone, what there is nothing to say of is left out', async (t) => {
+    const blanks = page.locator('td:visible', { hasText: /^\s*–\s*$/ })
+    t.ok((await blanks.count()) > 0, 'the table has a cell for it')
+    await page.setViewportSize(NARROW)
+    t.equal(await blanks.count(), 0)
+    t.ok((await page.locator('td:visible').count()) > 0)
+    await page.setViewportSize(WIDE)
+  })
+
+  t.test('bars of the funnel are as wide as their card has room', async (t) => {
     await page.getByRole('tab', { name: 'Overview' }).click()
+    await page.getByTestId('funnel-matched').waitFor()
+    for (const size of [WIDE, NARROW]) {
+      await page.setViewportSize(size)
+      const share = await page.evaluate(`(() => {
+        const line = document.querySelector('[data-testid=funnel-matched]')
+        return line.querySelector('.bar span').clientWidth / line.clientWidth
+      })()`)
+      t.equal(share, 1, `everybody at ${size.width} px`)
+    }
+    await page.setViewportSize(WIDE)
+  })
+
+  t.test('what had no right is tried once more', async (t) => {
     await page.getByRole('button', { name: /^Send again: No right/ }).click()
     await dialog.getByRole('button', { name: 'Send again' }).click()
     const said = await page.getByText(/\d+ are tried once more/).textContent()

@@ -75,7 +75,7 @@ export async function placesOf(url: string, headers: Record<string, string>) {
     edit('open', 'select'),
     edit('limits', 'input'),
     edit('review', '[role=status] .state-tag'),
-    edit('launch', '#content button'),
+    edit('launch', '#content section.last button:not([disabled])'),
     { at: `/campaigns/${running.id}?tab=runs`, name: 'campaign-runs', ready: 'tbody tr' },
     { at: `/campaigns/${running.id}?tab=messages`, name: 'campaign-messages', ready: 'tbody tr' },
     { at: `/campaigns/${answering.id}?tab=waits`, name: 'campaign-waits', ready: '[role=tabpanel]' },

@@ -51,6 +51,7 @@ t.test('a server that is killed while it is watched is found again, and nobody s
   const accepted = async () => Number((await page.locator('.tiles strong').nth(1).textContent())!.replaceAll(',', ''))
   await until('some are accepted', accepted, (n) => n > 5, 60_000)
   const before = await accepted()
+  await page.locator('canvas').first().waitFor()
 
   await processes.kill(first)
   await line.filter({ hasText: 'Connection lost, trying again' }).waitFor()

@@ -1,4 +1,6 @@
-import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { createRouter, createWebHistory, START_LOCATION, type RouteRecordRaw } from 'vue-router'
+import { say } from './parts/toasts.js'
+import { common } from './words/common.js'
 
 /** Each screen is a file of its own, loaded when it is first opened. */
 const screens: RouteRecordRaw[] = [
@@ -31,4 +33,15 @@ export const router = createRouter({
   history: createWebHistory(),
   routes: screens,
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 }
+})
+
+/** A screen whose code did not come: of another version since, or the server is away. A browser asks for it only once. */
+router.onError(async (_error, to, from) => {
+  if (from === START_LOCATION) return
+  try {
+    await fetch(to.fullPath, { headers: { accept: 'text/html' }, cache: 'no-store' })
+    location.assign(to.fullPath)
+  } catch {
+    say(common.value.offline, true)
+  }
 })

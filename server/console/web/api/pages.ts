@@ -70,6 +70,18 @@ export function usePages<T>(path: string | (() => string), query: () => Query | 
   return { rows, loading, refused, next, more: () => read(next.value), reload: () => read(null) }
 }
 
+/** The rows of a list to choose from, read on page after page until all are there. */
+export function useAll<T>(path: string, query: () => Query | null = () => ({})) {
+  const list = usePages<T>(path, () => {
+    const asked = query()
+    return asked === null ? null : { limit: 100, ...asked }
+  })
+  watch(list.next, (next) => {
+    if (next !== null) void list.more()
+  })
+  return list
+}
+
 /** One thing, read at once and whenever what `sources` read changes; `reload` reads it again without a flicker. */
 export function useThing<T>(ask: () => Promise<T> | null, sources?: WatchSource | WatchSource[]) {
   const thing = shallowRef<T | null>(null)

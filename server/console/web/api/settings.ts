@@ -73,5 +73,7 @@ export const settingsApi = {
   testWebhook: (id: string) => api.post<Delivery>(`/v1/webhooks/${id}/test`),
   get: () => api.getVersioned<Settings>('/v1/settings'),
   patch: (body: z.input<typeof SettingsPatch>, etag: string | null) => api.patch<Settings>('/v1/settings', body, etag),
+  /** Sends a group robot something that means nothing. */
+  testTarget: (id: string) => api.post<Delivery>(`/v1/settings/alert-targets/${id}/test`),
   resetBreaker: (id: string) => api.post<Breaker>(`/v1/breakers/${id}/reset`)
 }

@@ -21,9 +21,11 @@ const parts = {
   minute: '2-digit',
   hourCycle: 'h23'
 } as const
+/** English dates year first, so that nobody takes the day for the month. */
+const numeric = () => (language.value === 'en' ? 'en-CA' : language.value)
 const formats = computed(() => ({
-  minute: new Intl.DateTimeFormat(language.value, { ...parts, timeZone: zone.value }),
-  second: new Intl.DateTimeFormat(language.value, { ...parts, second: '2-digit', timeZone: zone.value }),
+  minute: new Intl.DateTimeFormat(numeric(), { ...parts, timeZone: zone.value }),
+  second: new Intl.DateTimeFormat(numeric(), { ...parts, second: '2-digit', timeZone: zone.value }),
   time: new Intl.DateTimeFormat(language.value, {
     hour: '2-digit',
     minute: '2-digit',
@@ -39,6 +41,9 @@ const formats = computed(() => ({
 /** An instant to the minute, in the chosen zone; `–` for none. */
 export const atMinute = (instant: string | null | undefined): string =>
   instant ? formats.value.minute.format(new Date(instant)) : '–'
+/** The same in another zone than the chosen one. */
+export const atMinuteIn = (instant: string, timeZone: string): string =>
+  instant === '' ? '–' : new Intl.DateTimeFormat(numeric(), { ...parts, timeZone }).format(new Date(instant))
 export const atSecond = (instant: string | null | undefined): string =>
   instant ? formats.value.second.format(new Date(instant)) : '–'
 /** The time of day alone, and the day without its year: for axes. */
@@ -74,6 +79,19 @@ export function span(ms: number): string {
     unitDisplay: 'short',
     maximumFractionDigits: 1
   }).format(ms / size)
+}
+
+/** A length of time to the second, in as many units as that takes: 1 d 1 h. */
+export function spanExactly(ms: number): string {
+  let left = Math.round(ms / 1000) * 1000
+  const pieces: string[] = []
+  for (const [unit, size] of [...UNITS, ['second', 1000] as const]) {
+    const n = Math.floor(left / size)
+    left -= n * size
+    if (n === 0 && !(unit === 'second' && pieces.length === 0)) continue
+    pieces.push(new Intl.NumberFormat(language.value, { style: 'unit', unit, unitDisplay: 'short' }).format(n))
+  }
+  return pieces.join(language.value === 'en' ? ' ' : '')
 }
 
 /** How far the clocks of a zone are ahead of UTC at an instant, in ms. */

@@ -28,6 +28,7 @@ export type Draft = {
   property: string
   beforeMs: number
   cancelOn: string
+  cancelWhere: Comparison[]
   missing: string
   withinMs: number
   key: string
@@ -35,6 +36,8 @@ export type Draft = {
   reentryDays: number
   templateId: string
   content: Record<string, string>
+  /** Colours that some fields were given over the API; the console sets none and loses none. */
+  colors: Record<string, string>
   emphasis: string
   opening: Opening
   page: string
@@ -49,6 +52,7 @@ export type Draft = {
   perPersonPerDay: number | null
   waitForCredential: boolean
   topic: string
+  /** 0: what was missed is skipped. */
   lateMs: number | null
 }
 
@@ -76,6 +80,7 @@ export function newDraft(zone: string, now: number): Draft {
     property: '',
     beforeMs: HOUR_MS,
     cancelOn: '',
+    cancelWhere: [],
     missing: '',
     withinMs: HOUR_MS / 2,
     key: '',
@@ -83,6 +88,7 @@ export function newDraft(zone: string, now: number): Draft {
     reentryDays: 7,
     templateId: '',
     content: {},
+    colors: {},
     emphasis: '',
     opening: 'none',
     page: '',
@@ -111,6 +117,11 @@ function linesOf(where: Answer['where']): Comparison[] {
   if (where === undefined) return []
   const line = ruleDraft({ did: 'event', where }).children[0]
   return line?.kind === 'did' ? line.where : []
+}
+
+function cancelOnOf({ cancelOn, cancelWhere }: Draft) {
+  const where = whereOf(cancelWhere)
+  return { event: cancelOn.trim(), ...(where !== undefined && { where }) }
 }
 
 /** The trigger of a draft, as the API takes it. */
@@ -142,7 +153,7 @@ export function triggerOf(draft: Draft): Trigger {
     ...answered,
     ...(draft.timing === 'delay' && { delayMs: draft.delayMs }),
     ...(draft.timing === 'before' && { before: { property: draft.property.trim(), ms: draft.beforeMs } }),
-    ...(draft.cancelOn.trim() !== '' && { cancelOn: { event: draft.cancelOn.trim() } })
+    ...(draft.cancelOn.trim() !== '' && { cancelOn: cancelOnOf(draft) })
   }
 }
 
@@ -157,6 +168,14 @@ function openOf({ opening, page, appId, appPage, url }: Draft): CampaignBody['op
 export const filled = (content: Draft['content']): Draft['content'] =>
   Object.fromEntries(Object.entries(content).filter(([, value]) => value.trim() !== ''))
 
+const coloured = (content: Draft['content'], colors: Draft['colors']): CampaignBody['content'] =>
+  Object.fromEntries(
+    Object.entries(content).map(([key, value]) => {
+      const color = colors[key]
+      return [key, color === undefined ? value : { value, color }]
+    })
+  )
+
 /** What the API is told of a draft; null until a template is chosen, without which it keeps no campaign. */
 export function bodyOf(draft: Draft): CampaignBody | null {
   if (draft.accountId === '' || draft.templateId === '') return null
@@ -168,7 +187,7 @@ export function bodyOf(draft: Draft): CampaignBody | null {
     templateId: draft.templateId,
     lane: draft.lane,
     trigger: triggerOf(draft),
-    content: filled(draft.content),
+    content: coloured(filled(draft.content), draft.colors),
     missingVariable: draft.missingVariable,
     waitForCredential: draft.waitForCredential,
     ...(open !== undefined && { open }),
@@ -202,6 +221,11 @@ export function draftOf(campaign: Campaign, now: number): Draft {
     content: Object.fromEntries(
       Object.entries(campaign.content).map(([key, value]) => [key, typeof value === 'string' ? value : value.value])
     ),
+    colors: Object.fromEntries(
+      Object.entries(campaign.content).flatMap(([key, value]) =>
+        typeof value === 'string' || value.color === undefined ? [] : [[key, value.color]]
+      )
+    ),
     emphasis: campaign.emphasis ?? '',
     opening: open?.miniprogram ? 'miniprogram' : open?.page ? 'page' : open?.url ? 'url' : 'none',
     page: open?.page ?? '',
@@ -216,7 +240,7 @@ export function draftOf(campaign: Campaign, now: number): Draft {
     perPersonPerDay: campaign.caps?.perPersonPerDay ?? null,
     waitForCredential: campaign.waitForCredential ?? false,
     topic: campaign.topic ?? '',
-    lateMs: typeof campaign.missed === 'object' ? campaign.missed.lateWithinMs : null
+    lateMs: campaign.missed === 'skip' ? 0 : (campaign.missed?.lateWithinMs ?? null)
   }
   if (trigger.kind === 'once') return { ...draft, at: toWall(trigger.at, zone) }
   if (trigger.kind === 'recurring') {
@@ -245,7 +269,8 @@ export function draftOf(campaign: Campaign, now: number): Draft {
     timing: trigger.before ? 'before' : trigger.delayMs === undefined ? 'now' : 'delay',
     delayMs: trigger.delayMs ?? draft.delayMs,
     ...(trigger.before && { property: trigger.before.property, beforeMs: trigger.before.ms }),
-    cancelOn: trigger.cancelOn?.event ?? ''
+    cancelOn: trigger.cancelOn?.event ?? '',
+    cancelWhere: linesOf(trigger.cancelOn?.where)
   }
 }
 

@@ -1,5 +1,20 @@
 import type { Source } from '../../../../../shared/credential.js'
 import type { Expiring, StatGroup } from '../../api/credentials.js'
+import { whyOf } from '../messages/look.js'
+import { credentialWords } from './words.js'
+
+/** Why a right is none any more: what somebody did, or what WeChat answered. */
+export function deathInWords(why: string): string {
+  const known: Readonly<Record<string, string>> = credentialWords.value.deaths
+  return known[why] ?? whyOf(why)?.what ?? why
+}
+
+/** A line of a right's history: `spent`, `burned 43101`. */
+export function historyInWords(what: string): string {
+  const known: Readonly<Record<string, string>> = credentialWords.value.historyWords
+  const [head = '', ...rest] = what.split(' ')
+  return [known[head] ?? head, ...rest.map(deathInWords)].join(' · ')
+}
 
 /** Days by sources, as a table wants them. */
 export function byDay(days: readonly Expiring[]): {

@@ -36,6 +36,8 @@ export const credentialWords = words({
       rejected: '用户拒绝',
       unknownTemplate: '模板不认识'
     },
+    noneFound: '没有符合筛选条件的凭证',
+    clear: '清除筛选',
     emptyTitle: '还没有发送权',
     emptyText: '小程序里接入收集组件，或由后台推送，发送权就会出现在这里。',
     states: { pending: '待确认', live: '可用', dead: '已失效' },
@@ -62,9 +64,9 @@ export const credentialWords = words({
       spent: '用掉',
       refunded: '退回',
       returned: '归还',
-      expired: '过期',
-      held: '占用'
+      burned: '作废'
     },
+    deaths: { burned: '作废', withdrawn: '用户撤回授权', erased: '用户已删除' },
     message: '消息',
     id: '编号'
   },
@@ -103,6 +105,8 @@ export const credentialWords = words({
       rejected: 'refused by the person',
       unknownTemplate: 'unknown template'
     },
+    noneFound: 'No credential is like that',
+    clear: 'Clear filters',
     emptyTitle: 'No right to send yet',
     emptyText: 'Put the components into the mini-program, or let a backend push them; they show here.',
     states: { pending: 'Pending', live: 'Live', dead: 'Dead' },
@@ -129,9 +133,9 @@ export const credentialWords = words({
       spent: 'spent',
       refunded: 'refunded',
       returned: 'returned',
-      expired: 'expired',
-      held: 'held'
+      burned: 'burned'
     },
+    deaths: { burned: 'burned', withdrawn: 'withdrawn by the person', erased: 'the person was erased' },
     message: 'Message',
     id: 'ID'
   }

@@ -40,6 +40,10 @@ export const dashboardWords = words({
     alerts: '需要处理',
     noAlerts: '没有需要处理的问题。',
     since: (at: string) => `自 ${at}`,
+    unreached: '不再能触达的人',
+    seeWho: '看是谁',
+    refusedToday: '今天拒收的消息',
+    optedOut: '已退订（所有账号）',
     quotas: '今日额度',
     used: (used: string, all: string) => `${used} / ${all}`,
     interfaces: { legacy: '小程序模板', subscribe: '订阅消息', service: '服务号模板' },
@@ -109,6 +113,10 @@ export const dashboardWords = words({
     alerts: 'Needs attention',
     noAlerts: 'Nothing needs attention.',
     since: (at: string) => `since ${at}`,
+    unreached: 'People out of reach',
+    seeWho: 'See who',
+    refusedToday: 'Messages refused today',
+    optedOut: 'Opted out (all accounts)',
     quotas: 'Daily quota',
     used: (used: string, all: string) => `${used} of ${all}`,
     interfaces: {
@@ -139,7 +147,8 @@ export const dashboardWords = words({
       reply: 'Reply',
       servicePayment: 'Payment (service)'
     },
-    campaigns: (online: string, paused: string) => `${online} campaigns online, ${paused} paused`,
+    campaigns: (online: string, paused: string) =>
+      `${online} ${online === '1' ? 'campaign' : 'campaigns'} online, ${paused} paused`,
     choose: 'Choose one account to see its rights and the forecast.'
   }
 })

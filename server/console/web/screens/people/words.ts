@@ -39,14 +39,6 @@ export const peopleWords = words({
     kinds: { event: '行为', credential: '发送权', message: '消息', open: '打开', optOut: '退订', reach: '触达' },
     caught: (source: string) => `收集到发送权：${source}`,
     right: (what: string, source: string) => `发送权${what}：${source}`,
-    rightWords: {
-      captured: '收集',
-      spent: '用掉',
-      refunded: '退回',
-      returned: '归还',
-      expired: '过期',
-      burned: '作废'
-    },
     opened: '打开了消息',
     optedOutOf: (topic: string) => `退订${topic}`,
     everything: '全部消息',
@@ -135,14 +127,6 @@ export const peopleWords = words({
     },
     caught: (source: string) => `A right was caught: ${source}`,
     right: (what: string, source: string) => `A right was ${what}: ${source}`,
-    rightWords: {
-      captured: 'caught',
-      spent: 'spent',
-      refunded: 'refunded',
-      returned: 'returned',
-      expired: 'lost to time',
-      burned: 'voided'
-    },
     opened: 'opened a message',
     optedOutOf: (topic: string) => `opted out of ${topic}`,
     everything: 'everything',

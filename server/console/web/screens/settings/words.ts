@@ -100,6 +100,8 @@ export const settingsWords = words({
     reset: '恢复默认',
     targets: '通知到群机器人',
     targetsNone: '还没有通知目标。',
+    removeTarget: '移除通知目标',
+    removeTargetText: (name: string) => `不再通知「${name}」，它的地址不会保留。`,
     targetName: '名称',
     targetUrl: '机器人地址',
     addTarget: '添加',
@@ -139,11 +141,16 @@ export const settingsWords = words({
     rows: '约有',
     kept: '保留',
     keptDays: (n: string) => `${n} 天`,
+    keptSince: {
+      waits: (n: string) => `结束后 ${n} 天`,
+      credentials: (n: string) => `到期后 ${n} 天`
+    },
+    keptUnexpiring: (n: string) => `；长期有效的，最后一次使用后 ${n} 天`,
     keptOn: '不自动删除',
     collections: {
       people: '用户',
       recipients: '用户在各账号里的身份',
-      credentials: '凭证（到期 30 天后删除）',
+      credentials: '凭证',
       events: '事件',
       campaigns: '活动',
       runs: '执行',
@@ -267,6 +274,8 @@ export const settingsWords = words({
     reset: 'Back to defaults',
     targets: 'Told to group robots',
     targetsNone: 'Nobody is told.',
+    removeTarget: 'Remove the robot',
+    removeTargetText: (name: string) => `${name} is told no more, and its address is forgotten.`,
     targetName: 'Name',
     targetUrl: 'Robot’s address',
     addTarget: 'Add',
@@ -306,11 +315,16 @@ export const settingsWords = words({
     rows: 'About',
     kept: 'Kept',
     keptDays: (n: string) => `${n} days`,
+    keptSince: {
+      waits: (n: string) => `${n} days after their end`,
+      credentials: (n: string) => `${n} days after they expire`
+    },
+    keptUnexpiring: (n: string) => `; those that never do, ${n} days after their last use`,
     keptOn: 'until deleted',
     collections: {
       people: 'People',
       recipients: 'People as accounts know them',
-      credentials: 'Rights (gone 30 days after they expire)',
+      credentials: 'Credentials',
       events: 'Events',
       campaigns: 'Campaigns',
       runs: 'Runs',
