@@ -15,7 +15,7 @@ const SIZES = [
   { items: 20, atLeast: 0.3 },
   { items: 100, atLeast: 0.3 }
 ] as const
-const WARM_S = 2
+const WARM_S = 1
 const TIMES_BATCHED = 8
 
 /** Goal 8: rights handed in by phones, beside a server that does no more than verify, validate and insert. */

@@ -8,7 +8,7 @@ import { inFlight, size } from './sender-size.js'
 import { speed } from './sender-speed.js'
 import { thousand } from './thousand.js'
 
-const QUICK = { rounds: 3, peerMessages: 1_000, many: 50_000, captureRounds: 2, captureSeconds: 2 }
+const QUICK = { rounds: 3, peerMessages: 1_000, many: 20_000, captureRounds: 2, captureSeconds: 1.5 }
 const FULL = { rounds: 5, peerMessages: 10_000, many: 1_000_000, captureRounds: 5, captureSeconds: 3 }
 
 /**
