@@ -6,18 +6,21 @@ import { judged, type Figure } from './figure.js'
 const SECTION = 'sender'
 /** Quick: what `npm run chaos` does at length, five times. */
 const ROUGH: Wish = { messages: 2000, seconds: 20, seed: 1, workers: 3, faults: 'chaos', killEveryMs: 2000 }
-const TRANSIENT: Wish = { messages: 10_000, seconds: 20, seed: 1, workers: 3, faults: 'transient', killEveryMs: 0 }
+const TRANSIENT: Omit<Wish, 'messages'> = { seconds: 20, seed: 1, workers: 3, faults: 'transient', killEveryMs: 0 }
 
-/** What is lost, doubled or stuck when everything is killed and WeChat fails; and how much arrives when it only falters. */
-export async function chaosFigures(say: (line: string) => void): Promise<Figure[]> {
+/**
+ * What is lost, doubled or stuck when everything is killed and WeChat fails; and how much of `faltering` messages arrives
+ * when it only falters.
+ */
+export async function chaosFigures(faltering: number, say: (line: string) => void): Promise<Figure[]> {
   say('2,000 messages, kill -9 every 2 s, the store too, 1 % faults')
   const rough = await run(ROUGH)
   const { kills, storeKills, faults, unknown } = totalsOf([rough])
   const done = `${ROUGH.messages} messages, ${kills} kills and ${storeKills} of the store, ${faults} faults`
   const none = (id: string, figure: number, note: string) => judged(SECTION, id, figure, { atMost: 0 }, note)
 
-  say('10,000 messages, 0.8 % transient faults')
-  const calm = await run(TRANSIENT)
+  say(`${faltering} messages, 0.8 % transient faults`)
+  const calm = await run({ ...TRANSIENT, messages: faltering })
   const met = totalsOf([calm]).faults
   const again = calm.permanentRetries + calm.refusedForGood - calm.refusedMessages
   return [

@@ -59,7 +59,7 @@ export type SenderGround = {
   send(accountId: string, count: number, latency: Latency): Promise<Sent>
 }
 
-const REST_MS = 5_000
+const REST_MS = 3_000
 const LOOK_MS = 20
 
 /** Everything ends and is removed afterwards, whatever happens. */

@@ -14,7 +14,7 @@ const PACES = [
   { count: 10_000, perSecond: 1_000, commands: null, once: true }
 ] as const
 /** So many are a quick run, more a thorough one. */
-export const QUICK_ROUNDS = 3
+export const QUICK_ROUNDS = 2
 const SPARE = 1.05
 /** Whoever needs more of a machine's cores than this finds them taken at times. */
 const CROWDED = 0.7
