@@ -55,6 +55,8 @@ export type SenderGround = {
   fake: Child
   /** An account with this many people; its limits may be beyond WeChat's. */
   account(limits: z.infer<typeof AccountLimits>, people: number): Promise<string>
+  /** MB the worker has in use, garbage not counted. */
+  live(): Promise<number>
   /** Sends a message to each of `count` people of the account. @throws Error when not all were accepted */
   send(accountId: string, count: number, latency: Latency): Promise<Sent>
 }
@@ -138,6 +140,7 @@ export async function withSender<T>(
           atRest = null
           return id
         },
+        live: () => host.ask<number>('live'),
         send: (...wish) => undisturbed(say, () => send(...wish))
       })
     } finally {

@@ -107,6 +107,13 @@ answerParent(
       cpu = process.cpuUsage()
     },
 
+    /** MB that are still in use after everything else was collected. */
+    async live(): Promise<number> {
+      globalThis.gc?.()
+      const { heapUsed, external } = process.memoryUsage()
+      return (heapUsed + external) / 2 ** 20
+    },
+
     async seen(): Promise<Cost> {
       const { user, system } = process.cpuUsage(cpu)
       clearInterval(sampling!)

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.js'
+import type { Seen } from './fake-wechat.js'
 import { judged, type Figure } from './figure.js'
 import { AT_ONCE, carriedBy, withSender, type Latency, type SenderGround, type Sent } from './sender-ground.js'
 import type { Run, Wish } from './sender-peers.js'
@@ -12,6 +14,8 @@ const PEAK: Latency = { minMs: 1_500, maxMs: 1_500 }
 const CROWDED = { perSecond: 800, inFlight: 1_000 }
 const LONELY = { perSecond: 800, inFlight: 50 }
 const CROWD = 6_000
+const LOOK_MS = 100
+const LOOKS = 600
 
 /** Goal 7: does a message cost as much among many as among few? Each in a worker of its own, on a store of its own. */
 export async function size(many: number, say: (line: string) => void): Promise<Figure[]> {
@@ -47,6 +51,21 @@ export async function size(many: number, say: (line: string) => void): Promise<F
   ]
 }
 
+/** KB in use for each request in flight, with what is in hand for the next ones; garbage is collected for it first. */
+async function liveMemory(ground: SenderGround, accountId: string): Promise<number> {
+  const before = await ground.live()
+  await ground.fake.ask('begin', PEAK)
+  const amid = async () => {
+    for (let looks = 0; looks < LOOKS; looks++) {
+      if ((await ground.fake.ask<Seen>('seen')).sends > CROWD / 3) break
+      await sleep(LOOK_MS)
+    }
+    return ground.live()
+  }
+  const [during] = await Promise.all([amid(), ground.send(accountId, CROWD / 2, PEAK)])
+  return ((during - before) * 1024) / CROWDED.inFlight
+}
+
 /** KB a request takes in flight when nothing is done but requests, each on a connection of its own as ours are. */
 async function rawMemory({ wechat, fake }: SenderGround): Promise<number> {
   const [few, many] = [LONELY.inFlight, CROWDED.inFlight]
@@ -72,7 +91,7 @@ export async function inFlight(say: (line: string) => void): Promise<Figure[]> {
     const few = await ground.send(lonely, CROWD / 4, { minMs: 75, maxMs: 75 })
     say('1,000 in flight')
     const many = await ground.send(crowded, CROWD, PEAK)
-    const raw = await rawMemory(ground)
+    const [live, raw] = [await liveMemory(ground, crowded), await rawMemory(ground)]
     const more = many.seen.mostInFlight - few.seen.mostInFlight
     const kb = ((many.cost.mostRssMb - few.cost.mostRssMb) * 1024) / more
     const { delayP99Ms, delayMaxMs, longestGcMs } = many.cost
@@ -92,7 +111,8 @@ export async function inFlight(say: (line: string) => void): Promise<Figure[]> {
         kb,
         { atMost: 64 },
         `KB a request: ${many.cost.mostRssMb.toFixed(0)} MB of its own at the peak, ${few.cost.mostRssMb.toFixed(0)} with ${few.seen.mostInFlight} in flight`,
-        `a request alone, by the raw undici loop with a connection each, takes ${raw.toFixed(0)} KB at ${CROWDED.inFlight} in flight`
+        `${live.toFixed(0)} KB of it are in use, ${raw.toFixed(0)} KB by the request itself (the raw undici loop with a connection each); the rest ` +
+          'is garbage of rows read and written meanwhile, which the engine lets lie for a while'
       )
     ]
   })
