@@ -2,9 +2,15 @@ import { z } from 'zod'
 import { Instant } from './instant.js'
 
 export const AttributeValue = z.union([z.string().max(500), z.number(), z.boolean()])
-const key = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/)
+// An object with a field called _bsontype is no plain one to MongoDB's drivers.
+const key = z.string().regex(/^(?!_bsontype$)[A-Za-z_][A-Za-z0-9_]{0,63}$/)
+const tag = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^(?!_bsontype$)/)
 export const Attributes = z.record(key, AttributeValue)
-export const Tags = z.record(z.string().min(1).max(64), z.union([z.string().max(200), z.literal(true)]))
+export const Tags = z.record(tag, z.union([z.string().max(200), z.literal(true)]))
 
 /** Upsert: whoever any of the ids already names; two people named at once are joined. */
 export const Identify = z.strictObject({
@@ -53,7 +59,7 @@ export const PersonView = z.object({
 export const PersonPatch = z
   .strictObject({
     attributes: z.record(key, AttributeValue.nullable()),
-    tags: z.record(z.string().min(1).max(64), z.union([z.string().max(200), z.literal(true), z.null()]))
+    tags: z.record(tag, z.union([z.string().max(200), z.literal(true), z.null()]))
   })
   .partial()
 export type PersonPatch = z.infer<typeof PersonPatch>

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { csvOf } from '../../shared/csv.js'
+import { Identify } from '../../shared/person.js'
 import { checkValue } from '../../server/senders/values.js'
 import { createRenderer } from '../../server/templates/content.js'
 import { parsePush } from '../../server/wechat/callback.js'
@@ -33,6 +34,13 @@ t.test('cells of a CSV file are no formulas', async (t) => {
   t.same(parseCsv(csvOf([[-1, 2.5, true, null]]))[0], ['-1', '2.5', 'true', ''], 'numbers are numbers')
   for (const text of ['a;=1+1', 'a\t=1+1'])
     t.ok(csvOf([[text]]).startsWith('"'), 'nor behind the separator of another country')
+})
+
+t.test('a person has no field the driver takes for a type of its own', async (t) => {
+  for (const where of ['attributes', 'tags']) {
+    t.notOk(Identify.safeParse({ externalId: 'a', [where]: { _bsontype: 'ObjectId' } }).success, where)
+    t.ok(Identify.safeParse({ externalId: 'a', [where]: { _bsontypes: 'ObjectId' } }).success, where)
+  }
 })
 
 t.test('XML', async (t) => {

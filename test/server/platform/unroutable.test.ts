@@ -160,6 +160,8 @@ t.test('a body', async (t) => {
     t.equal(await place('{"__proto__":{"admin":true}}'), '/__proto__')
     t.equal(await place('{"a":[1,{"b/c":{"\\u005f_proto__":1}}]}'), '/a/1/b~1c/__proto__')
     t.equal(await place('{"constructor":{"prototype":{}}}'), '/constructor/prototype')
+    t.equal(await place('{"a":[{"b":{"_bsontype":"ObjectId","id":"x"}}]}'), '/a/0/b/_bsontype')
+    t.equal(await place('{"\\u005fbsontype":"Long"}'), '/_bsontype')
     const deep = 200_000
     t.equal((await place(`{"a":${'['.repeat(deep)}{"__proto__":1}${']'.repeat(deep)}}`)).length, 2 + 2 * deep + 10)
   })
