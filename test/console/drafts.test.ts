@@ -22,14 +22,15 @@ const answer = { event: 'order_placed', reentry: 'each' }
 
 /** Campaigns as somebody may have made them over the API, with all that can be said of one. */
 const CAMPAIGNS: readonly [what: string, fields: object][] = [
-  ['once', { trigger: { kind: 'once', at: '2026-03-03T02:00:00.000Z', zone: 'Asia/Tokyo' } }],
+  ['once', { trigger: { kind: 'once', at: '2026-03-03T02:00:30.500Z', zone: 'Asia/Tokyo' } }],
+  ['in the second of two equal hours', { trigger: { kind: 'once', at: '2026-11-01T06:30:00.000Z', zone: 'America/New_York' } }], // prettier-ignore
   [
     'recurring',
     {
       trigger: {
         kind: 'recurring',
         zone: 'Asia/Shanghai',
-        from: '2026-03-01T00:00:00.000Z',
+        from: '2026-03-01T00:00:30.000Z',
         until: '2026-05-01T00:00:00.000Z',
         every: 'month',
         days: [1, 31],
@@ -46,7 +47,14 @@ const CAMPAIGNS: readonly [what: string, fields: object][] = [
       trigger: {
         kind: 'event',
         ...answer,
-        where: { amount: { gte: 100 } },
+        where: {
+          amount: { gte: 100 },
+          vip: { eq: true },
+          note: { ne: '' },
+          city: { in: ['a,b', 'c'] },
+          level: { in: [] },
+          name: { eq: ' x ' }
+        },
         key: 'orderId',
         delayMs: 30_000,
         cancelOn: { event: 'order_paid', where: { amount: { gt: 99 } } }
@@ -83,4 +91,25 @@ t.test('a campaign opened in the wizard and saved is as it was', async (t) => {
   }
   const skipping = { ...plain, ...CAMPAIGNS[0]![1], missed: 'skip' }
   t.match(bodyOf(draftOf(skipping, NOW)), { missed: { lateWithinMs: 0 } }, 'skip: no later than at once')
+})
+
+type Line = { name: string; op: string; type: string; text: string }
+type Rules = {
+  newGroup: (mode: string, children: object[]) => object
+  ruleOf: (group: object) => object
+  isUnfinished: (node: object) => boolean
+  draftOf: (rule: object) => object
+}
+t.test('what a condition shows is what it means; one that is not filled in is said to be', async (t) => {
+  const { newGroup, ruleOf, isUnfinished, draftOf } = await consoleCode<Rules>('screens/audiences/rule-draft.ts')
+  const did = (line: Line) => newGroup('all', [{ key: 1, kind: 'did', name: 'paid', atLeast: 1, withinDays: 0, where: [line] }]) // prettier-ignore
+  const yes = { name: 'vip', op: 'eq', type: 'yesno', text: '' }
+  t.same(ruleOf(did(yes)), { all: [{ did: 'paid', where: { vip: { eq: true } } }] }, 'shown as a tick')
+  t.same(ruleOf(did({ ...yes, text: 'abc' })), { all: [{ did: 'paid', where: { vip: { eq: true } } }] })
+  t.same(ruleOf(did({ ...yes, text: 'false' })), { all: [{ did: 'paid', where: { vip: { eq: false } } }] })
+  t.notOk(isUnfinished(did(yes)))
+  t.ok(isUnfinished(did({ ...yes, name: '' })), 'no name')
+  t.ok(isUnfinished(did({ name: 'amount', op: 'gte', type: 'number', text: 'abc' })), 'no number')
+  const reachable = { all: [{ reachable: true, templateId: 't1' }] }
+  t.same(ruleOf(draftOf(reachable)), reachable)
 })

@@ -24,7 +24,8 @@ t.test('a screen whose code does not come is opened all the same, or it is said 
   t.equal(new URL(page.url()).pathname, '/accounts')
 
   await page.route('**/assets/people-*.js', (route) => route.abort())
-  await page.route('**/people', (route) => route.abort())
+  // As a proxy answers while the server behind it is away.
+  await page.route('**/people', (route) => route.fulfill({ status: 502, body: 'Bad Gateway' }))
   await menu.getByRole('link', { name: 'People' }).click()
   await page.getByText('The server does not answer.').waitFor()
   t.equal(new URL(page.url()).pathname, '/accounts', 'what was open stays open')

@@ -39,7 +39,8 @@ export const router = createRouter({
 router.onError(async (_error, to, from) => {
   if (from === START_LOCATION) return
   try {
-    await fetch(to.fullPath, { headers: { accept: 'text/html' }, cache: 'no-store' })
+    const page = await fetch(to.fullPath, { headers: { accept: 'text/html' }, cache: 'no-store' })
+    if (!page.ok) throw new Error(`HTTP ${page.status}`)
     location.assign(to.fullPath)
   } catch {
     say(common.value.offline, true)

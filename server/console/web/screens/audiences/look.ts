@@ -32,7 +32,7 @@ export function inWords(rule: Rule, inside = false): string {
   if ('all' in rule) return rule.all.length === 0 ? t.everybody : join(rule.all, 'all')
   if ('any' in rule) return join(rule.any, 'any')
   if ('not' in rule) return join(rule.not, 'not')
-  if ('reachable' in rule) return t.kinds.reachable
+  if ('reachable' in rule) return t.kinds.reachable + (rule.templateId === undefined ? '' : ` (${rule.templateId})`)
   if ('did' in rule) {
     const { did, atLeast = 1, withinDays, where } = rule
     const times = atLeast > 1 ? ` × ${atLeast}` : ''

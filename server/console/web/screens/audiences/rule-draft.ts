@@ -3,14 +3,18 @@ import type { Rule } from '../../api/audiences.js'
 export type Mode = 'all' | 'any' | 'not'
 export type Op = 'eq' | 'ne' | 'in' | 'gt' | 'gte' | 'lt' | 'lte' | 'exists' | 'contains'
 export type ValueType = 'text' | 'number' | 'yesno'
-/** One comparison as it is typed: the text means a number or yes/no only where it is said to. */
-export type Comparison = { name: string; op: Op; type: ValueType; text: string }
+type Typed = { op: Op; type: ValueType; text: string }
+/**
+ * One comparison as it is typed: the text means a number or yes/no only where it is said to. `stored` is what it was read
+ * from, which stays as it is until something of it is typed anew: not every value can be told as text.
+ */
+export type Comparison = Typed & { name: string; stored?: Typed & { value: unknown } }
 export type Node = { key: number } & (
   | { kind: 'group'; mode: Mode; children: Node[] }
   | ({ kind: 'attribute' } & Comparison)
   | ({ kind: 'tag' } & Comparison)
   | { kind: 'did'; name: string; atLeast: number; withinDays: number; where: Comparison[] }
-  | { kind: 'reachable' }
+  | { kind: 'reachable'; templateId?: string }
 )
 export type Group = Extract<Node, { kind: 'group' }>
 type Value = string | number | boolean
@@ -43,7 +47,9 @@ function nodeOf(rule: Rule): Node {
   if ('all' in rule) return newGroup('all', rule.all.map(nodeOf))
   if ('any' in rule) return newGroup('any', rule.any.map(nodeOf))
   if ('not' in rule) return newGroup('not', rule.not.map(nodeOf))
-  if ('reachable' in rule) return { ...fresh(), kind: 'reachable' }
+  if ('reachable' in rule) {
+    return { ...fresh(), kind: 'reachable', ...(rule.templateId !== undefined && { templateId: rule.templateId }) }
+  }
   if ('did' in rule) {
     const { did: name, atLeast = 1, withinDays = 0, where = {} } = rule
     return { ...fresh(), kind: 'did', name, atLeast, withinDays, where: Object.entries(where).flatMap(comparisonsOf) }
@@ -62,15 +68,17 @@ function comparisonOf(name: string, op: Op, value: unknown): Comparison {
   const type =
     op === 'exists' ? 'text' : typeof one === 'number' ? 'number' : typeof one === 'boolean' ? 'yesno' : 'text'
   const text = Array.isArray(value) ? value.join(', ') : value === undefined ? '' : String(value)
-  return { name, op, type, text }
+  return { name, op, type, text, ...(value !== undefined && { stored: { op, type, text, value } }) }
 }
 
-const valueOf = (type: ValueType, text: string): Value =>
-  type === 'number' ? Number(text) : type === 'yesno' ? text === 'true' : text
+const valueOf = (type: ValueType, text: string): Value => (type === 'number' ? Number(text) : text)
 
 /** What is compared with; undefined: it is not filled in. */
-function wantedOf({ op, type, text }: Comparison): Value | Value[] | undefined {
+export function wantedOf({ op, type, text, stored }: Comparison): Value | Value[] | undefined {
+  if (stored?.op === op && stored.type === type && stored.text === text) return stored.value as Value | Value[]
   if (op === 'exists') return text !== 'false'
+  // What its select shows.
+  if (type === 'yesno') return op === 'in' ? [text !== 'false'] : text !== 'false'
   const parts =
     op === 'in'
       ? text
@@ -94,7 +102,9 @@ export function ruleOf(node: Group): Rule {
 }
 
 function ruleIn(node: Node): Rule | null {
-  if (node.kind === 'reachable') return { reachable: true }
+  if (node.kind === 'reachable') {
+    return { reachable: true, ...(node.templateId !== undefined && { templateId: node.templateId }) }
+  }
   if (node.kind === 'group') {
     const inside = node.children.flatMap((child) => ruleIn(child) ?? [])
     if (inside.length === 0) return null
@@ -123,5 +133,6 @@ function ruleIn(node: Node): Rule | null {
 /** Is there a line that is not filled in yet? */
 export function isUnfinished(node: Node): boolean {
   if (node.kind === 'group') return node.children.some(isUnfinished)
-  return ruleIn(node) === null
+  const isOpen = (line: Comparison) => line.name.trim() === '' || wantedOf(line) === undefined
+  return ruleIn(node) === null || (node.kind === 'did' && node.where.some(isOpen))
 }

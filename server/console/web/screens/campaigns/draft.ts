@@ -14,6 +14,8 @@ export type Draft = {
   audienceId: string
   zone: string
   kind: Trigger['kind']
+  /** Instants that were stored, by zone and the minute shown: an input knows no seconds, nor which of two equal hours. */
+  exact: Record<string, string>
   /** On the clocks of `zone`, as `<input type=datetime-local>` has it. */
   at: string
   from: string
@@ -67,6 +69,7 @@ export function newDraft(zone: string, now: number): Draft {
     audienceId: '',
     zone,
     kind: 'once',
+    exact: {},
     at: `${tomorrow}T10:00`,
     from: `${tomorrow}T00:00`,
     until: '',
@@ -127,7 +130,7 @@ function cancelOnOf({ cancelOn, cancelWhere }: Draft) {
 /** The trigger of a draft, as the API takes it. */
 export function triggerOf(draft: Draft): Trigger {
   const { kind, zone } = draft
-  const instant = (wall: string) => fromWall(wall, zone) ?? ''
+  const instant = (wall: string) => draft.exact[`${zone} ${wall}`] ?? fromWall(wall, zone) ?? ''
   if (kind === 'once') return { kind, at: instant(draft.at), zone }
   if (kind === 'recurring') {
     return {
@@ -242,11 +245,14 @@ export function draftOf(campaign: Campaign, now: number): Draft {
     topic: campaign.topic ?? '',
     lateMs: campaign.missed === 'skip' ? 0 : (campaign.missed?.lateWithinMs ?? null)
   }
-  if (trigger.kind === 'once') return { ...draft, at: toWall(trigger.at, zone) }
+  const walls = (...instants: (string | undefined)[]): Draft['exact'] =>
+    Object.fromEntries(instants.flatMap((at) => (at ? [[`${zone} ${toWall(at, zone)}`, at]] : [])))
+  if (trigger.kind === 'once') return { ...draft, at: toWall(trigger.at, zone), exact: walls(trigger.at) }
   if (trigger.kind === 'recurring') {
     const { from, until, every, days, times } = trigger
     return {
       ...draft,
+      exact: walls(from, until),
       from: toWall(from, zone),
       until: toWall(until, zone),
       every,
