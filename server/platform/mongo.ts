@@ -9,6 +9,7 @@ import type {
 } from 'mongodb'
 import mongoose, { type Connection, type ConnectOptions } from 'mongoose'
 import { AppError } from './errors.js'
+import { mendLostDrain } from './lost-drain.js'
 
 /** The store cannot be reached or is of no use; its message is fit for the person who starts the process. */
 export class StoreUnreachable extends AppError {
@@ -36,6 +37,7 @@ export async function connectMongo(
     ...(!/[?&]serverSelectionTimeoutMS=/i.test(uri) && { serverSelectionTimeoutMS: options.timeoutMs ?? 5_000 }),
     ignoreUndefined: true
   }
+  mendLostDrain()
   const connection = mongoose.createConnection()
   // Losing the store later is logged by who asks it; without a listener mongoose would bring the process down.
   connection.on('error', () => {})

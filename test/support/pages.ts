@@ -101,6 +101,7 @@ async function shell(t: Test): Promise<Shell> {
 }
 
 const MARK = '\u0001'
+const END_MS = 5_000
 
 /** Runs blocks one after the other in one shell, on ports of its own; every `#>` line is held against what was printed. */
 export async function play(t: Test, page: string, blocks: Block[], seconds = 120): Promise<void> {
@@ -110,7 +111,11 @@ export async function play(t: Test, page: string, blocks: Block[], seconds = 120
   const lines = code.split('\n').map((line) => (line.startsWith('#> ') ? `printf '\\n${MARK}\\n'` : line))
   const expected = code.split('\n').filter((line) => line.startsWith('#> '))
   const child = run(`set -o pipefail\n${lines.join('\n')}\nprintf '\\n${MARK}\\n'`)
-  const timer = setTimeout(end, seconds * 1000)
+  // What takes too long is asked to end, so that it takes with it what it started elsewhere.
+  const timer = setTimeout(() => {
+    process.kill(-child.pid!, 'SIGINT')
+    setTimeout(end, END_MS).unref()
+  }, seconds * 1000)
   const whole = text(child.stdout!)
   const trouble = text(child.stderr!)
   await new Promise((resolve) => child.once('exit', resolve))
@@ -141,7 +146,10 @@ export async function staysUp(t: Test, { code }: Block, seconds: number): Promis
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
     const address = await new Promise<string>((resolve, reject) => {
       let said = ''
-      const timer = setTimeout(() => reject(new Error(`${command} said no address: ${said}`)), seconds * 1000)
+      const timer = setTimeout(() => {
+        process.kill(-child.pid!, 'SIGINT')
+        void ended.then(() => reject(new Error(`${command} said no address: ${said}`)))
+      }, seconds * 1000)
       const look = (part: Buffer) => {
         said += part.toString()
         const phone = /http:\/\/\S+\/phone[^\s)]*/
