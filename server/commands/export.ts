@@ -11,9 +11,9 @@ import { createClock } from '../platform/clock.js'
 import { createChecksum, type Sum } from './checksum.js'
 import { Fault, readArguments, UsageFault, type Command } from './command.js'
 import { toJson, writeDocument } from './extended-json.js'
-import { KEYRING } from './ground.js'
+import { KEYRING, UNDER_WAY } from './ground.js'
 import { createKeysNeeded, type KeysNeeded } from './keys-needed.js'
-import { countOf, FORMAT, openSide, sideOf, tableOf, TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { countOf, FORMAT, openSide, sideOf, tableOf, TRANSFER_OPTIONS } from './transfer.js'
 import type { CollectionLine, Head, Tail } from './transfer.js'
 
 /** What an index carries that is its server's business, not its own. */

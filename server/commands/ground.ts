@@ -29,6 +29,8 @@ export const DATABASE = 'hongyan'
 /** The document in `settings` that holds the mark of the key ring the store was written with; hashed, it is that mark. */
 export const KEYRING = 'keyring'
 type Mark = { _id: string; mark: string }
+/** The collection that stands in a store while an import into it is under way. */
+export const UNDER_WAY = 'hongyan_import'
 
 /** The key ring at hand is not the one the store was written with. */
 export class AnotherKeyring extends Fault {}
@@ -45,6 +47,7 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
     db = await connectMongo(uri, namesDatabase(uri) ? {} : { dbName: DATABASE })
     const open = db
     const sealer = createSealer(config.keys === null ? watchKeys(config.dataDir, keys.keyring) : keys.keyring)
+    await mustBeWhole(db)
     await mustBelong(db, sealer)
     const synced = createSyncedClock(log)
     await synced.start(open)
@@ -70,6 +73,15 @@ export async function openGround(config: Config, log: Log): Promise<Ground> {
     await embedded?.close()
     throw error
   }
+}
+
+/** Half of an installation looks like a whole one, and what it would do with its messages could not be undone. */
+async function mustBeWhole(db: Connection): Promise<void> {
+  const begun = await db.getClient().db(db.name).collection(UNDER_WAY).findOne({})
+  if (begun === null) return
+  throw new Fault(
+    'an import into this store broke off: call the same `hongyan import` again; nothing starts on half of it'
+  )
 }
 
 /**

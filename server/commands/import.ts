@@ -11,7 +11,8 @@ import { Fault, readArguments, UsageFault, type Command, type Io } from './comma
 import { fromJson, readDocument, toDriver } from './extended-json.js'
 import { createKeysNeeded, mustOpenAll, type KeysNeeded } from './keys-needed.js'
 import { countOf, FORMAT, linesOf, markOf, openSide, ringAtHand, sideOf, tableOf } from './transfer.js'
-import { TRANSFER_OPTIONS, UNDER_WAY } from './transfer.js'
+import { TRANSFER_OPTIONS } from './transfer.js'
+import { UNDER_WAY } from './ground.js'
 import type { CollectionLine, Head, Side, Tail } from './transfer.js'
 
 const BATCH = { documents: 1_000, bytes: 8 * 2 ** 20 }

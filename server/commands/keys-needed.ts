@@ -14,13 +14,15 @@ export type KeysNeeded = ReturnType<typeof createKeysNeeded>
 
 /** Watches the rows of a store go by, and knows afterwards which keys their values were sealed with. */
 export function createKeysNeeded() {
-  const places = new Map(SEALED_PLACES.map(({ collection, paths }) => [collection, paths]))
+  const places = new Map(SEALED_PLACES.map((place) => [place.collection, place]))
   const keys = new Map<string, Sealed>()
   return {
     look(collection: string, raw: Uint8Array): void {
-      const paths = places.get(collection)
-      if (paths === undefined) return
-      for (const { key, value } of sealedIn(deserialize(raw, { validation: { utf8: false } }), paths)) {
+      const place = places.get(collection)
+      if (place === undefined) return
+      const row = deserialize(raw, { validation: { utf8: false } })
+      if (place.named?.test(String(row.name)) === false) return
+      for (const { key, value } of sealedIn(row, place.paths)) {
         const sealed = keys.get(key) ?? { values: 0, collections: new Set(), some: [] }
         keys.set(key, sealed)
         sealed.values++

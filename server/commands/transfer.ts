@@ -15,8 +15,6 @@ import type { Sum } from './checksum.js'
 
 /** The form of the lines; import takes no other. */
 export const FORMAT = 1
-/** The collection that stands in a store while an import into it is under way. */
-export const UNDER_WAY = 'hongyan_import'
 
 /** The first line of an export. */
 export type Head = { hongyan: 'export'; format: number; id: string; at: string; keyring: string | null }

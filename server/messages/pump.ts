@@ -263,7 +263,9 @@ export function createAccountPump(accountId: string, parts: PumpParts) {
       pending -= 1
       if (tooOld(item)) return handBack([item])
       fired += 1
-      void fire(account, item, token)
+      fire(account, item, token).catch((err: unknown) =>
+        log.error({ err, messageId: item.row._id }, 'an answer was not settled')
+      )
     }
     const room = () => inFlight < account.limits.inFlight
     const rest = { pace, room, over: () => stopping, freed: whenFreed }

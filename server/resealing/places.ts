@@ -1,5 +1,8 @@
-/** Where values lie sealed: a collection and the paths in its rows; `[]` goes through a list. */
-export type Place = { collection: string; paths: readonly string[] }
+/**
+ * Where values lie sealed: a collection and the paths in its rows; `[]` goes through a list. With `named` only rows of such
+ * names count: in the others a stranger may have written what looks sealed.
+ */
+export type Place = { collection: string; paths: readonly string[]; named?: RegExp }
 
 /**
  * Every sealed value there is in the store. What is sealed and not named here would be lost when its key is retired, so a
@@ -9,7 +12,8 @@ export const SEALED_PLACES: readonly Place[] = [
   { collection: 'accounts', paths: ['sealedSecret', 'callback.sealedToken', 'callback.sealedAesKey'] },
   { collection: 'authorizations', paths: ['sealedRefreshToken'] },
   { collection: 'credentials', paths: ['sealed'] },
-  { collection: 'events', paths: ['properties.sealed', 'properties.sealedCode'] },
+  // Pushes of WeChat; what phones and backends tell has other names (shared/capture.ts), and any property.
+  { collection: 'events', paths: ['properties.sealed', 'properties.sealedCode'], named: /^\$push:/ },
   { collection: 'followerSyncs', paths: ['cursor', 'tagPlace.openId'] },
   { collection: 'idempotencyKeys', paths: ['sealed'] },
   { collection: 'importPieces', paths: ['sealed'] },
@@ -51,11 +55,12 @@ export function sealedIn(row: unknown, paths: readonly string[]): Found[] {
   return found
 }
 
-/** Rows that hold a value at one of these paths which is sealed with another key than `key`, or, with `with`, with it. */
-export function filterFor(paths: readonly string[], key: string, side: 'with' | 'without'): object {
+/** Rows that hold a value of this place which is sealed with another key than `key`, or, with `with`, with it. */
+export function filterFor({ paths, named }: Place, key: string, side: 'with' | 'without'): object {
   const begins = new RegExp(`^${key}\\.`)
   const word = side === 'with' ? begins : { $gt: '', $not: begins }
   return {
+    ...(named !== undefined && { name: named }),
     $or: paths.map((path) => {
       const [list, rest] = path.split('[].')
       return rest === undefined ? { [path]: word } : { [list!]: { $elemMatch: { [rest]: word } } }

@@ -59,7 +59,7 @@ export function createResealing({
     const from = after === null ? {} : { _id: { $gt: after } }
     const projection = Object.fromEntries(place.paths.map((path) => [path.replaceAll('[]', ''), 1]))
     const rows = await rowsOf(place)
-      .find({ ...from, ...filterFor(place.paths, key, 'without') }, { projection, sort: { _id: 1 }, limit: batch })
+      .find({ ...from, ...filterFor(place, key, 'without') }, { projection, sort: { _id: 1 }, limit: batch })
       .toArray()
     if (rows.length === 0) return { last: null, moved: 0 }
     const writes = rows.flatMap((row) =>
@@ -146,7 +146,7 @@ export function createResealing({
       const counts = await Promise.all(
         SEALED_PLACES.map(async (place) => ({
           collection: place.collection,
-          rows: await rowsOf(place).countDocuments(filterFor(place.paths, key, 'with'))
+          rows: await rowsOf(place).countDocuments(filterFor(place, key, 'with'))
         }))
       )
       return counts.filter(({ rows }) => rows > 0)

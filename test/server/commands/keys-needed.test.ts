@@ -89,7 +89,9 @@ t.test('one damaged value does not make a key another one; rows of others are no
     needed.look('credentials', serialize({ _id: sealed, sealed }))
   }
   needed.look('settings', serialize({ targets: [{ sealedUrl: seal('y').replace('k10', 'k9') }] }))
+  needed.look('events', serialize({ name: 'order_paid', properties: { sealed: seal('z').replace('k10', 'k4') } }))
+  needed.look('events', serialize({ name: '$push:scan', properties: { sealed: seal('z') } }))
   needed.look('elsewhere', serialize({ sealed: seal('z').replace('k10', 'k3') }))
   t.same(needed.names(), ['k9', 'k10'])
-  t.match(needed.of('k10'), { values: 2, some: { length: 2 } })
+  t.match(needed.of('k10'), { values: 3, some: { length: 3 } })
 })

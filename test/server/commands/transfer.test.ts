@@ -259,6 +259,7 @@ t.test('an import that broke off goes on', async (t) => {
       .insertMany(Array.from({ length: 700 }, (_, n) => ({ _id: n, n, at: new Date(n), tags: [n % 7, n % 3] })))
   })
   t.match(await run(['export', '--data', to, join(dir, 'half')]), { code: 1, err: /broke off/ })
+  t.match(await run(['account', 'list', '--data', to]), { code: 1, err: /nothing starts on half of it/ })
   const other = join(dir, 'other.jsonl')
   t.equal((await run(['export', '--data', from, other])).code, 0)
   t.match(await run(['import', '--data', to, other]), { code: 1, err: /another file .* broke off/ })

@@ -36,9 +36,10 @@ function rowOf(_id: string, paths: readonly string[], seal: (text: string) => st
 
 /** A store with rows in every place, all under the old key; what they say. */
 async function filled(db: Connection, count = 7): Promise<string[]> {
-  for (const { collection, paths } of SEALED_PLACES) {
+  for (const { collection, paths, named } of SEALED_PLACES) {
     const rows = Array.from({ length: count }, (_, n) => rowOf(`row${n}`, paths, (text) => old.seal(text)))
-    await db.collection(collection).insertMany(rows as never)
+    const name = named === undefined ? {} : { name: '$push:scan' }
+    await db.collection(collection).insertMany(rows.map((row) => ({ ...row, ...name })) as never)
   }
   return said(db)
 }
@@ -81,6 +82,14 @@ t.test('sealing anew', async (t) => {
     t.same(await resealing(db).holding('k1'), [])
     t.equal(await resealing(db).run(), 0, 'again, nothing is to be done')
     t.match(await resealing(db).progress(), { key: 'k2', moved, doneAt: Date })
+  })
+
+  t.test('what a stranger made look sealed is left alone, and holds no key', async (t) => {
+    const db = await testDb(t)
+    const properties = { sealed: `k1.${'x'.repeat(60)}` }
+    await db.collection('events').insertOne({ _id: 'e', name: 'order_paid', properties } as never)
+    t.same(await resealing(db).holding('k1'), [])
+    t.equal(await resealing(db).run(), 0)
   })
 
   t.test('broken off at any write, goes on and ends the same', async (t) => {
