@@ -26,7 +26,7 @@ export function installJson(app: FastifyInstance): void {
 }
 
 /** The driver takes an object with this name for one of its own types, whatever else is in it. */
-export const BSON_MARK = '_bsontype'
+const BSON_MARK = '_bsontype'
 
 /** Where a JSON text has a name that is none for a field; null when it has not, or is no JSON. */
 function forbiddenPlace(text: string): string | null {
